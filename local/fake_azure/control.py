@@ -1,0 +1,110 @@
+"""The control API: the fake's state, faults, recorded requests, rotation and deployments, over HTTP.
+
+Owns the paths and their JSON. Every action is one of the methods of `Controls`, which tests in the same process
+call directly.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from .faults import FaultQueue
+from .recorder import RequestLog
+
+_POLL = 0.01
+
+
+class Controls(Protocol):
+    """What can be done to a running fake."""
+
+    log: RequestLog
+    faults: FaultQueue
+
+    def describe(self) -> dict[str, Any]: ...
+    def add_fault(self, kind: str, **parameters: Any) -> None: ...
+    def put_secret(self, name: str, value: str) -> None: ...
+    def set_key(self, resource: str, key: str) -> None: ...
+    def expire_tokens(self) -> None: ...
+    def add_deployment(self, resource: str, deployment: str, model: str) -> None: ...
+    def clear(self) -> None: ...
+
+
+class ControlApp:
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/control/state", self.state),
+            web.post("/control/faults", self.add_fault),
+            web.get("/control/faults", self.faults),
+            web.delete("/control/faults", self.clear_faults),
+            web.get("/control/requests", self.requests),
+            web.delete("/control/requests", self.clear_requests),
+            web.post("/control/clear", self.clear),
+            web.post("/control/secrets/{name}", self.put_secret),
+            web.post("/control/keys", self.set_key),
+            web.post("/control/tokens/expire", self.expire_tokens),
+            web.post("/control/deployments", self.add_deployment),
+        ]
+
+    async def state(self, _request: web.Request) -> web.Response:
+        return _json(self._controls.describe())
+
+    async def add_fault(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.add_fault)
+
+    async def faults(self, _request: web.Request) -> web.Response:
+        return _json(self._controls.faults.snapshot())
+
+    async def clear_faults(self, _request: web.Request) -> web.Response:
+        self._controls.faults.clear()
+        return _json({})
+
+    async def requests(self, request: web.Request) -> web.Response:
+        """`?settled=SECONDS` first waits, at most so long, until no request is being answered."""
+        query, log = request.query, self._controls.log
+        for _ in range(int(float(query.get("settled", 0)) / _POLL)):
+            if log.idle:
+                break
+            await asyncio.sleep(_POLL)
+        records = log.snapshot(query.get("resource"), query.get("path_contains", ""))
+        return _json([record.as_dict() for record in records])
+
+    async def clear_requests(self, _request: web.Request) -> web.Response:
+        self._controls.log.clear()
+        return _json({})
+
+    async def clear(self, _request: web.Request) -> web.Response:
+        self._controls.clear()
+        return _json({})
+
+    async def put_secret(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.put_secret, name=request.match_info["name"])
+
+    async def set_key(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.set_key)
+
+    async def expire_tokens(self, _request: web.Request) -> web.Response:
+        self._controls.expire_tokens()
+        return _json({})
+
+    async def add_deployment(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.add_deployment)
+
+
+async def _act(request: web.Request, action: Callable[..., None], **given: str) -> web.Response:
+    """Calls the action with the members of the JSON body; says what is wrong with them."""
+    try:
+        body: Mapping[str, Any] = orjson.loads(await request.read())
+        action(**{**body, **given})
+    except (ValueError, TypeError, KeyError) as error:
+        return _json({"error": str(error)}, 400)
+    return _json({})
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")

@@ -1,0 +1,43 @@
+"""The headers of an answer, as recorded from Azure, from Foundry's partner models and from OpenAI."""
+
+import uuid
+
+from .chat.request import ChatRequest
+
+_LIMIT_REQUESTS, _LIMIT_TOKENS = 120, 120_000
+
+
+def azure_headers() -> dict[str, str]:
+    return {
+        "apim-request-id": str(uuid.uuid4()),
+        "Strict-Transport-Security": "max-age=31536000; includeSubDomains; preload",
+        "x-content-type-options": "nosniff",
+        "x-ms-region": "East US 2",
+    }
+
+
+def answer_headers(chat: ChatRequest) -> dict[str, str]:
+    if chat.surface == "plain":
+        return {"x-request-id": f"req_{uuid.uuid4().hex}", "openai-version": "2020-10-01", "openai-processing-ms": "5"}
+    if chat.model.partner:
+        tier = {"Azureai-Requested-Tier": "default", "Azureai-Processed-Tier": "default"}
+        return {**azure_headers(), **tier, "Azureai-Fe-Offer-Type": "paygo", "Azureai-Fe-Is-Streaming": "False"}
+    return {
+        **azure_headers(),
+        "azureml-model-session": "d20260330170902-0e618f323d34",
+        "skip-error-remapping": "true",
+        "x-accel-buffering": "no",
+        "x-ms-deployment-name": chat.deployment,
+        "x-ms-is-spilled-over": "false",
+        "x-ms-rai-invoked": "true",
+        "x-ratelimit-abusepenalty-active": "False",
+        "x-ratelimit-limit-requests": str(_LIMIT_REQUESTS),
+        "x-ratelimit-limit-tokens": str(_LIMIT_TOKENS),
+        "x-ratelimit-remaining-requests": str(_LIMIT_REQUESTS - 1),
+        "x-ratelimit-remaining-tokens": str(_LIMIT_TOKENS - chat.prompt.count),
+        "x-ratelimit-renewalperiod-requests": "60",
+        "x-ratelimit-renewalperiod-tokens": "60",
+        "x-ratelimit-reset-requests": "500",
+        "x-ratelimit-reset-tokens": "7",
+        "x-request-id": str(uuid.uuid4()),
+    }

@@ -1,0 +1,56 @@
+"""Runs the checks, the tests and the formatter: owns their order and exit code. Their rules are in pyproject.toml."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from local.stack.layout import ROOT
+
+PYTHON = sys.executable
+CHECKS = {
+    "ruff check": [PYTHON, "-m", "ruff", "check", "."],
+    "ruff format --check": [PYTHON, "-m", "ruff", "format", "--check", "."],
+    "pyright": [PYTHON, "-m", "pyright"],
+    "lint-imports": [str(Path(PYTHON).with_name("lint-imports"))],
+}
+
+
+def check() -> int:
+    """Run every check, also after a failure, and show what the failed ones say."""
+    environ = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    failed: list[str] = []
+    for number, (name, command) in enumerate(CHECKS.items(), 1):
+        print(f"check {number}/{len(CHECKS)}: {name} ... ", end="", flush=True)
+        started = time.monotonic()
+        done = subprocess.run(
+            command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        print(f"{'FAILED' if done.returncode else 'ok'} ({time.monotonic() - started:.1f} s)", flush=True)
+        if done.returncode:
+            failed.append(name)
+            print(done.stdout.decode(errors="replace"), flush=True)
+    print(f"checks: {'failed: ' + ', '.join(failed) if failed else 'all passed'}", flush=True)
+    return 1 if failed else 0
+
+
+def test(arguments: list[str]) -> int:
+    """Checks and all tests; with arguments, only pytest with them."""
+    checked = 0 if arguments else check()
+    print(f"tests: pytest {' '.join(arguments) or 'over everything'}", flush=True)
+    tested = subprocess.call([PYTHON, "-m", "pytest", *arguments], cwd=ROOT)
+    print(f"tests: {f'failed (exit code {tested})' if tested else 'passed'}", flush=True)
+    if checked:
+        print("checks: failed (see above)", flush=True)
+    return tested or checked
+
+
+def fmt() -> int:
+    subprocess.call([PYTHON, "-m", "ruff", "check", "--fix", "--exit-zero", "--quiet", "."], cwd=ROOT)
+    return subprocess.call([PYTHON, "-m", "ruff", "format", "."], cwd=ROOT)
+
+
+if __name__ == "__main__":
+    word, rest = sys.argv[1], sys.argv[2:]
+    sys.exit(test(rest) if word == "test" else check() if word == "check" else fmt())

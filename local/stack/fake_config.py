@@ -1,0 +1,55 @@
+"""Owns the gateway's configuration for the fake Azure: one alias for each way in which Azure serves a model.
+
+Must not know how the app reads it. The form is that of `config.example.yaml`.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+HEAD = "# Written by `dev.py up` each time it starts: the fake Azure's models. For your own: --config FILE\n"
+DATED = "2024-10-21"
+PREVIEW = "2025-04-01-preview"
+
+
+def models(resources: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+    """Rows of alias, parameters and model information."""
+    main, foundry, plain = (str(resources[name]["url"]).rstrip("/") for name in ("main", "foundry", "openai"))
+    keys = {name: str(resource.get("key") or "") for name, resource in resources.items()}
+
+    def azure(model: str, version: str = DATED, **changed: str) -> dict[str, str]:
+        row = {"model": f"azure/{model}", "api_base": main, "api_key": keys["main"], "api_version": version}
+        return {name: value for name, value in (row | changed).items() if value}
+
+    grok = {"model": "azure_ai/grok-4", "api_base": foundry, "api_key": keys["foundry"]}
+    turbo = {"model": "openai/gpt-3.5-turbo", "api_base": f"{plain}/v1", "api_key": keys["openai"]}
+    vision = f"{main}/openai/deployments/gpt-4-vision/extensions"
+    return [
+        ("gpt-4o", azure("gpt-4o"), {}),
+        ("gpt-4.1-mini", azure("gpt-4.1-mini"), {}),
+        ("gpt-4o-v1", azure("gpt-4o", "v1"), {}),
+        ("o3-mini", azure("o_series/my-random-deployment-name", "2024-12-01-preview"), {"base_model": "o3-mini"}),
+        ("gpt-5", azure("gpt5_series/my-gpt-5-deployment", PREVIEW), {"base_model": "gpt-5"}),
+        ("gpt-5.1", azure("gpt-5.1", PREVIEW), {}),
+        ("gpt-5-chat", azure("gpt-5-chat", PREVIEW), {}),
+        ("gpt-4-vision", azure("gpt-4-vision", api_base=vision), {}),
+        ("azure-openai-4o-audio", azure("azure-openai-4o-audio", "2025-01-01-preview"), {"base_model": "gpt-4o-audio"}),
+        ("gpt-4o-entra", azure("gpt-4o", api_key=""), {}),
+        ("gpt-4o-keyvault", azure("gpt-4o", api_key="keyvault/main-api-key"), {}),
+        ("gpt-4o-asyncfilter", azure("gpt-4o-asyncfilter"), {"base_model": "gpt-4o"}),
+        ("grok-4", grok, {}),
+        ("gpt-3.5-turbo", azure("chatgpt-v-2"), {"base_model": "gpt-3.5-turbo"}),
+        ("gpt-3.5-turbo", turbo, {}),
+    ]
+
+
+def config_text(resources: Mapping[str, Mapping[str, Any]]) -> str:
+    """The configuration as YAML (its scalars are quoted as in JSON, which YAML includes)."""
+    lines = [HEAD + "model_list:"]
+    for alias, parameters, information in models(resources):
+        lines += [f"  - model_name: {json.dumps(alias)}", "    litellm_params:"]
+        lines += [f"      {name}: {json.dumps(value)}" for name, value in parameters.items()]
+        if information:
+            lines.append("    model_info:")
+            lines += [f"      {name}: {json.dumps(value)}" for name, value in information.items()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,116 @@
+"""What the gateway can serve: the shape of a family, of a surface and of a deployment, and the look-up by alias.
+
+Values only. Which rows exist and how a configuration becomes deployments is decided in `transform`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from shared.types import Credential
+
+Sampling = Literal["any", "fixed", "without_effort"]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a model accepts on the chat endpoint, wherever it is hosted.
+
+    sampling: `temperature` and `top_p` may be anything; only their default 1; or anything while no reasoning is done.
+    """
+
+    name: str
+    token_limit: Literal["max_tokens", "max_completion_tokens", "either"]
+    sampling: Sampling
+    logprobs: Sampling
+    system_role: Literal["keep", "system", "user"]
+    """What becomes of `system` and `developer` messages: kept; `developer` becomes `system`; both become `user`."""
+    efforts: frozenset[str] | None
+    """Values of `reasoning_effort` that are accepted; empty: the parameter is unknown; None: anything passes."""
+    default_effort: str
+    """What the model does when no effort is named: decides whether sampling parameters are accepted."""
+    unsupported: frozenset[str]
+    """Top-level parameters that the model refuses."""
+    input_modalities: frozenset[str]
+    audio_output: bool
+    json_schema: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One way in which Azure (or a plain OpenAI-compatible host) serves models.
+
+    path: template below the resource's root, with {deployment} and {operation}.
+    version: "dated" sends ?api-version=, "named" sends it only when it is `preview`, "none" never.
+    """
+
+    name: str
+    path: str
+    version: Literal["dated", "named", "none"]
+    auth_header: Literal["api-key", "bearer"]
+    """How an api key travels. Entra tokens are always sent as a bearer token."""
+    entra: bool
+    """Whether Entra ID tokens are accepted: never sent to a host that is not Azure's."""
+
+
+Provider = Literal["azure", "azure_text", "azure_ai", "openai"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One upstream that can serve an alias. `id` is `resource/deployment`: stable, and made of no secret."""
+
+    id: str
+    alias: str
+    provider: Provider
+    name: str
+    """Azure's deployment name, or the model name on a plain OpenAI-compatible host."""
+    resource: str
+    """The resource's host name without its domain, or host:port where it has none."""
+    surface: Surface
+    root: str
+    """Scheme, host and path prefix to which the surface's path is appended."""
+    api_version: str
+    """A date (with or without -preview), `v1`, `preview`, `latest` or empty."""
+    family: Family
+    model: str
+    """The model behind the deployment as far as it is known (base_model, else the deployment's name)."""
+    mode: str
+    credential: Credential
+    order: int = 1
+    weight: float | None = None
+    tpm: int | None = None
+    rpm: int | None = None
+    drop_params: bool = False
+    allowed_params: frozenset[str] = frozenset()
+    """Passed through although the family refuses them."""
+    dropped_params: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Body fields of the configuration, sent with each call that does not set them itself."""
+    timeout: float | None = None
+    """Seconds until the answer must have begun; None: the gateway's own limit."""
+
+    def hidden_names(self) -> dict[str, str]:
+        """Names that no client may see, and what is shown in their place."""
+        return (
+            {self.name: self.alias, self.resource: "the resource"}
+            if self.name != self.alias
+            else {self.resource: "the resource"}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All deployments by alias, in the order of the configuration."""
+
+    deployments: Mapping[str, tuple[Deployment, ...]]
+    warnings: tuple[str, ...] = ()
+
+    def aliases(self) -> tuple[str, ...]:
+        return tuple(self.deployments)
+
+    def of(self, alias: str) -> tuple[Deployment, ...]:
+        """-> the deployments of an alias, empty when it is unknown."""
+        return self.deployments.get(alias, ())

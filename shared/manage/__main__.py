@@ -1,0 +1,28 @@
+"""Starts the command line with an interpreter that has the packages: the project's own .venv if this one has not."""
+
+import os
+import sys
+
+
+def main():
+    try:
+        import azure.data.tables  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import orjson  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import pydantic  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError as error:
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        folder = "Scripts" if os.name == "nt" else "bin"
+        python = os.path.join(root, ".venv", folder, "python.exe" if os.name == "nt" else "python")
+        if os.path.exists(python) and os.path.abspath(sys.prefix) != os.path.join(root, ".venv"):
+            os.execv(python, [python, "-m", "shared.manage", *sys.argv[1:]])
+        sys.exit(
+            "%s is not installed for %s. Run 'python3 dev.py up' once, or 'pip install -r requirements.txt'."
+            % (error.name, sys.executable)
+        )
+    from shared.manage.cli import run
+
+    return run(sys.argv[1:], os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

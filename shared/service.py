@@ -1,0 +1,226 @@
+"""From a trigger to an answer: which endpoint does what, errors at the border, and the configuration in force.
+
+Owns the life of the catalog: read on first use, read again when its source has changed, the last good one kept when
+the new one is refused. The pipeline itself is gateway.py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from random import SystemRandom
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared import auth, config, errors
+from shared.adapters.config_source import ConfigSource
+from shared.adapters.telemetry import JsonLog
+from shared.adapters.web import ClientGone, Connection, Cors, ReplyResponse, error_response, json_response, read_request
+from shared.catalog import Catalog
+from shared.document import Document, read_document
+from shared.endpoints import ENDPOINTS, Endpoint
+from shared.errors import ApiError, ConfigError, UpstreamFailed
+from shared.gateway import Gateway, Limits
+from shared.health import live, ready
+from shared.ports import KeyStore, Secrets, StoreUnavailable, Upstream, UsageLog
+from shared.settings import Settings
+from shared.transform.resolve import resolve
+from shared.types import ApiRequest, RawHeaders
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The adapters of one process."""
+
+    environ: Mapping[str, str]
+    config: ConfigSource
+    vault: Secrets
+    keys: KeyStore
+    upstream: Upstream
+    usage: UsageLog
+    limits: Limits
+    closing: tuple[Callable[[], Awaitable[None]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfigured:
+    """Stands for the parts when the app settings cannot work."""
+
+    error: ConfigError
+
+
+class Service:
+    """Built once per process, on the first request."""
+
+    def __init__(self, parts: Parts | Unconfigured, log: JsonLog, settings: Settings | None) -> None:
+        self._parts = parts
+        self._log = log
+        self._settings = settings
+        self._cors = Cors(settings.cors_origins if settings else ())
+        self._gateway: Gateway | None = None
+        self._refused: ConfigError | StoreUnavailable | None = None
+        self._version = ""
+        self._checked_at = float("-inf")
+        self._loading: asyncio.Task[None] | None = None
+
+    async def serve(self, name: str, request: Request) -> Response:
+        endpoint = ENDPOINTS[name]
+        cors = self._cors.headers(request) if self._cors.enabled else []
+        request_id = ""
+        try:
+            if endpoint.shape == "none":
+                return self._not_found(request)
+            if endpoint.shape == "health":
+                return await self._health(endpoint, request, cors)
+            gateway = await self.gateway()
+            api_request = await read_request(endpoint, request)
+            request_id = api_request.id
+            return await self._dispatch(endpoint, gateway, api_request, request, cors)
+        except ApiError as error:
+            return error_response(error, cors, request_id)
+        except ClientGone:
+            return Response(status_code=499)
+        except Exception as error:
+            self._log.error("unexpected failure", endpoint=name, request_id=request_id, error=repr(error))
+            return error_response(errors.internal_error(), cors, request_id)
+
+    async def _dispatch(
+        self, endpoint: Endpoint, gateway: Gateway, api_request: ApiRequest, request: Request, cors: RawHeaders
+    ) -> Response:
+        if endpoint.shape == "models":
+            headers = [*cors, (b"x-request-id", api_request.id.encode())]
+            return json_response(await gateway.models(api_request), headers)
+        connection = Connection(request.receive)
+        try:
+            reply = await gateway.relay(api_request, connection)
+        except BaseException:
+            connection.close()
+            raise
+        return ReplyResponse(reply, connection, cors)
+
+    def _not_found(self, request: Request) -> Response:
+        """Unknown addresses, and OPTIONS for all of them."""
+        if request.method == "OPTIONS":
+            return self._cors.preflight(request)
+        path = request.scope["path"]
+        allowed = {row.method for row in ENDPOINTS.values() if row.method and _serves(row, path)}
+        if allowed:
+            raise errors.method_not_allowed(request.method, allowed)
+        raise errors.route_not_found(request.method, path)
+
+    async def _health(self, endpoint: Endpoint, request: Request, cors: RawHeaders) -> Response:
+        if endpoint.name == "health_live":
+            return json_response(live(), cors)
+        headers = {k: v for k, v in request.headers.items() if k in ("authorization", "api-key")}
+        admin = self._settings is not None and auth.is_admin(headers, self._settings.admin_key.reveal())
+        keys = self._parts.keys if isinstance(self._parts, Parts) else None
+        await self._check_config()
+        status, body = await ready(
+            self._gateway.catalog if self._gateway else None, self._refused, keys, detailed=admin
+        )
+        return json_response(body, cors, status)
+
+    async def gateway(self) -> Gateway:
+        """The gateway for the configuration in force. Raises ApiError 503 while there is none that works."""
+        stale = time.monotonic() - self._checked_at
+        if self._gateway is None or (self._settings and 0 < self._settings.config_refresh_seconds <= stale):
+            await self._check_config()
+        if self._gateway is None:
+            raise errors.unavailable(
+                "The gateway's configuration is refused. Its operator finds the reasons in the log and with "
+                "'python3 -m shared.manage config check'.",
+                "gateway_misconfigured",
+                retry_after=30,
+            )
+        return self._gateway
+
+    async def _check_config(self) -> None:
+        """Look for a new configuration: waited for only while there is none."""
+        if time.monotonic() - self._checked_at < 1.0:
+            return
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(self._load())
+            self._loading.add_done_callback(self._loaded)
+        if self._gateway is None:
+            await asyncio.shield(self._loading)
+
+    def _loaded(self, _: asyncio.Task[None]) -> None:
+        self._loading = None
+        self._checked_at = time.monotonic()
+
+    async def _load(self) -> None:
+        try:
+            if isinstance(self._parts, Unconfigured):
+                raise self._parts.error
+            found = await self._parts.config.read(self._version)
+            if found is None:
+                return
+            text, version = found
+            self._gateway = self._make_gateway(self._parts, await self._catalog(self._parts, text))
+            self._version, self._refused = version, None
+        except (ConfigError, StoreUnavailable) as error:
+            if str(error) != str(self._refused):
+                problems = [str(p) for p in error.problems] if isinstance(error, ConfigError) else [str(error)]
+                kept = "the last good one stays in force" if self._gateway else "nothing is served"
+                self._log.error(f"configuration refused, {kept}", problems=problems)
+            self._refused = error
+
+    async def _catalog(self, parts: Parts, text: str) -> Catalog:
+        settings = self._settings
+        document = read_document(text)
+        values = await _vault_values(document, parts.vault)
+        checked = config.parse(document, parts.environ, values)
+        catalog = resolve(checked, document, parts.environ, settings.trusted_hosts if settings else ())
+        for warning in catalog.warnings:
+            self._log.warning("configuration", detail=warning)
+        return catalog
+
+    def _make_gateway(self, parts: Parts, catalog: Catalog) -> Gateway:
+        assert self._settings is not None
+        return Gateway(
+            catalog=catalog,
+            keys=parts.keys,
+            upstream=parts.upstream,
+            usage=parts.usage,
+            log=self._log,
+            pepper=self._settings.key_pepper.reveal().encode(),
+            clock=time.time,
+            timer=time.monotonic,
+            rng=SystemRandom(),
+            limits=parts.limits,
+        )
+
+    async def close(self) -> None:
+        """For hosts that end in good order: what is owed is written, connections are closed."""
+        if isinstance(self._parts, Parts):
+            await self._parts.usage.flush()
+            for close in self._parts.closing:
+                await close()
+
+
+async def _vault_values(document: Document, vault: Secrets) -> dict[str, str]:
+    """Secrets that stand in fields which are no secrets (a base URL, say); what cannot be read is left out."""
+    names = sorted(config.vault_names(document))
+    found: list[Any] = await asyncio.gather(*(vault.get(name) for name in names), return_exceptions=True)
+    for value in found:
+        if isinstance(value, BaseException) and not isinstance(value, UpstreamFailed):
+            raise value
+    return {name: value for name, value in zip(names, found, strict=True) if isinstance(value, str)}
+
+
+def _serves(endpoint: Endpoint, path: str) -> bool:
+    """Whether one of the endpoint's routes is this path; only asked when no trigger took the request."""
+    parts = path.strip("/").lower().split("/")
+    return any(_matches(route.split("/"), parts) for route in endpoint.routes.values())
+
+
+def _matches(template: list[str], parts: list[str]) -> bool:
+    if template and template[-1].startswith("{*"):
+        return len(parts) >= len(template) and _matches(template[:-1], parts[: len(template) - 1])
+    return len(template) == len(parts) and all(
+        t.startswith("{") or t == p for t, p in zip(template, parts, strict=True)
+    )

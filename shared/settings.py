@@ -1,0 +1,116 @@
+"""The app settings: one frozen value made from a mapping, all mistakes reported at once.
+
+Only bootstrap.py hands in the environment. tests/project compares the fields with local.settings.example.json
+and (from infra/ on) with what Bicep provisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.errors import ConfigError, Problem
+from shared.types import Secret
+
+STORAGE = "AzureWebJobsStorage"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each field is one app setting; its comment in docs/configuration.md says what it does."""
+
+    storage_connection: Secret
+    """AzureWebJobsStorage: a connection string; empty when an identity is used."""
+    storage_account: str
+    """AzureWebJobsStorage__accountName."""
+    table_service_uri: str
+    """AzureWebJobsStorage__tableServiceUri."""
+    blob_service_uri: str
+    """AzureWebJobsStorage__blobServiceUri."""
+    storage_client_id: str
+    """AzureWebJobsStorage__clientId: the user-assigned identity for storage."""
+    key_pepper: Secret
+    admin_key: Secret
+    config_source: str
+    config_refresh_seconds: float
+    key_vault_uri: str
+    trusted_hosts: tuple[str, ...]
+    key_cache_seconds: float
+    usage_flush: Literal["interval", "request"]
+    on_disconnect: Literal["close", "drain"]
+    first_byte_seconds: float
+    cors_origins: tuple[str, ...]
+    log_level: str
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, str]) -> Settings:
+        """Raises ConfigError with everything that is missing or wrong, and what to set instead."""
+        read = _Reader(values)
+        settings = cls(
+            storage_connection=Secret(values.get(STORAGE, "")),
+            storage_account=values.get(f"{STORAGE}__accountName", ""),
+            table_service_uri=values.get(f"{STORAGE}__tableServiceUri", ""),
+            blob_service_uri=values.get(f"{STORAGE}__blobServiceUri", ""),
+            storage_client_id=values.get(f"{STORAGE}__clientId", ""),
+            key_pepper=Secret(read.required("KEY_PEPPER", "32 random bytes, as from: openssl rand -base64 32")),
+            admin_key=Secret(values.get("ADMIN_KEY", "")),
+            config_source=values.get("CONFIG_SOURCE", ""),
+            config_refresh_seconds=read.seconds("CONFIG_REFRESH_SECONDS", 60),
+            key_vault_uri=values.get("AZURE_KEY_VAULT_URI", ""),
+            trusted_hosts=cls.trusted(values),
+            key_cache_seconds=read.seconds("KEY_CACHE_SECONDS", 30),
+            usage_flush=read.choice("USAGE_FLUSH", "interval", "request"),
+            on_disconnect=read.choice("ON_DISCONNECT", "close", "drain"),
+            first_byte_seconds=read.seconds("FIRST_BYTE_SECONDS", 210),
+            cors_origins=_names(values, "CORS_ORIGINS"),
+            log_level=values.get("LOG_LEVEL", "INFO").upper(),
+        )
+        if not (values.get(STORAGE) or settings.storage_account or settings.table_service_uri):
+            remedy = f"set {STORAGE} to a connection string, or {STORAGE}__accountName to use the app's identity"
+            read.complain(STORAGE, "no storage account is set", remedy)
+        if read.problems:
+            raise ConfigError(read.problems)
+        return settings
+
+    @staticmethod
+    def trusted(values: Mapping[str, str]) -> tuple[str, ...]:
+        """TRUSTED_HOSTS alone, for those who look at a configuration without an app around it."""
+        return _names(values, "TRUSTED_HOSTS")
+
+
+class _Reader:
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self.problems: list[Problem] = []
+
+    def complain(self, name: str, message: str, remedy: str) -> None:
+        self.problems.append(Problem(f"app setting {name}", 0, message, remedy))
+
+    def required(self, name: str, remedy: str) -> str:
+        if not self._values.get(name):
+            self.complain(name, "not set", f"set it to {remedy}")
+        return self._values.get(name, "")
+
+    def seconds(self, name: str, default: float) -> float:
+        text = self._values.get(name, "")
+        try:
+            value = float(text) if text else default
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 86400:
+            self.complain(name, f"{text!r} is not a number of seconds", f"write a number, for example {default:g}")
+            return default
+        return value
+
+    def choice[T: str](self, name: str, default: T, other: T) -> T:
+        text = (self._values.get(name) or default).lower()
+        if text == default:
+            return default
+        if text != other:
+            self.complain(name, f"{text!r}", f"write {default} or {other}")
+        return other
+
+
+def _names(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in values.get(name, "").split(",") if part.strip())

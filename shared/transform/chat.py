@@ -1,0 +1,195 @@
+"""The chat completion shape: what goes up (one body) and what comes back (one body, or a stream of events).
+
+Pure: bytes and values in, bytes and values out. What Azure really sends, and why each repair is needed, was
+recorded (samples of 2026-03 to 2026-08): a first event with `choices: []`, events of the asynchronous content
+filter whose choices have no `delta`, usage in a last event with `choices: []`, on Foundry sometimes with content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from shared import errors, sse
+from shared.catalog import Deployment
+from shared.errors import ApiError
+from shared.transform.edits import edit_chat
+from shared.types import Json, Usage
+from shared.usage import estimate_text, estimate_usage, read_usage
+
+
+def chat_request(body: Mapping[str, Any], deployment: Deployment, *, ask_usage: bool = True) -> bytes:
+    """-> the body for one deployment. Raises ApiError (400) for what the deployment does not take."""
+    changed: Json = dict(body)
+    edit_chat(changed, deployment)
+    changed["model"] = deployment.name
+    if changed.get("stream") is True and ask_usage:
+        given = changed.get("stream_options")
+        changed["stream_options"] = {**(given if isinstance(given, dict) else {}), "include_usage": True}
+    elif not ask_usage:
+        changed.pop("stream_options", None)
+    try:
+        return orjson.dumps(changed)
+    except orjson.JSONEncodeError as error:
+        raise errors.bad_request("The request is nested too deeply. Flatten it.", code="too_deep") from error
+
+
+class ChatAnswer:
+    """One chat completion that is not streamed."""
+
+    def __init__(self, body: Mapping[str, Any], deployment: Deployment) -> None:
+        self._body = body
+        self._alias = deployment.alias
+        self.usage: Usage | None = None
+        self.model = ""
+
+    def read(self, data: bytes) -> bytes:
+        """-> the answer for the client. Raises ApiError (502) when it is no chat completion."""
+        try:
+            answer = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise errors.bad_answer() from error
+        if not isinstance(answer, dict):
+            raise errors.bad_answer()
+        self.usage = read_usage(answer.get("usage"))
+        self.model = str(answer.get("model") or "")
+        answer["model"] = self._alias
+        return orjson.dumps(answer)
+
+    def usage_or_estimate(self) -> Usage:
+        return self.usage or estimate_usage(self._body, 0)
+
+
+class ChatStream:
+    """One streamed chat completion: upstream bytes in, whole events for the client out.
+
+    After the stream: `ended` says whether it came to its proper end, `error` what Azure said if it failed,
+    `usage` what it cost. State is a few scalars: memory does not grow with the length of the stream.
+    """
+
+    def __init__(self, body: Mapping[str, Any], deployment: Deployment) -> None:
+        options = body.get("stream_options")
+        self._client_wants_usage = isinstance(options, dict) and options.get("include_usage") is True
+        self._body = body
+        self._deployment = deployment
+        self._splitter = sse.Splitter()
+        self._held: Json = {}
+        """Fields of an event without choices, which wait for the next event that has some."""
+        self._head: Json = {"id": "", "object": "chat.completion.chunk", "created": 0}
+        self._finished = False
+        self._done = False
+        self._characters = 0
+        self._deltas = 0
+        self.usage: Usage | None = None
+        self.model = ""
+        self.error: ApiError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """True after [DONE], or after a finish_reason when the upstream then ended cleanly without one."""
+        return self._done or (self._finished and not self._splitter.rest().strip())
+
+    def feed(self, chunk: bytes) -> bytes:
+        """-> the events that are now complete, as the client shall see them; empty when there are none yet."""
+        try:
+            found = self._splitter.feed(chunk)
+        except sse.EventTooLarge:
+            self.error = errors.bad_answer()
+            return b""
+        out: list[bytes] = []
+        for data in found:
+            if self.error or self._done:
+                break
+            out.append(self._event(data))
+        return b"".join(out)
+
+    def usage_or_estimate(self) -> Usage:
+        """Azure's figures, else our own count: one token per event with content, or by length if that is more."""
+        return self.usage or estimate_usage(self._body, max(self._deltas, estimate_text(self._characters)))
+
+    def _event(self, data: bytes) -> bytes:
+        if data == b"[DONE]":
+            self._done = True
+            return self._release_held() + sse.DONE
+        try:
+            event = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            event = None
+        if not isinstance(event, dict):
+            self.error = errors.bad_answer()
+            return b""
+        if event.get("error") and not event.get("choices"):
+            self.error = _error_in_stream(data, event, self._deployment)
+            return b""
+        return self._chunk(event)
+
+    def _chunk(self, event: Json) -> bytes:
+        usage_sent = event.get("usage")
+        if usage := read_usage(usage_sent):
+            self.usage = usage
+        if not self._client_wants_usage:
+            event.pop("usage", None)
+        choices = event.get("choices")
+        if not choices:
+            if not (usage_sent and self._client_wants_usage):
+                self._hold(event)
+                return b""
+            event["choices"] = []
+        else:
+            self._note(choices)
+        if self._held:
+            event.update(self._held)
+            self._held = {}
+        return self._dump(event)
+
+    def _hold(self, event: Json) -> None:
+        """Keep what an event without choices says beyond its head, for the next event that has choices."""
+        self._held.update({k: v for k, v in event.items() if k not in _HEAD and k != "obfuscation"})
+
+    def _release_held(self) -> bytes:
+        """At the end of a stream that brought no event to carry what is held: one of our own, with an empty delta."""
+        if not self._held:
+            return b""
+        event: Json = {"choices": [{"index": 0, "delta": {}, "finish_reason": None}], **self._held}
+        self._held = {}
+        return self._dump(event)
+
+    def _note(self, choices: list[Any]) -> None:
+        """Count what is delivered, and give a `delta` to choices of the asynchronous filter that have none."""
+        for choice in choices:
+            if not isinstance(choice, dict):
+                continue
+            delta = choice.get("delta")
+            if delta is None:
+                choice["delta"] = {}
+                choice.setdefault("finish_reason", None)
+            elif content := delta.get("content") or delta.get("tool_calls") or delta.get("refusal"):
+                self._deltas += 1
+                self._characters += len(content) if isinstance(content, str) else 0
+            if choice.get("finish_reason"):
+                self._finished = True
+
+    def _dump(self, event: Json) -> bytes:
+        if event.get("id"):
+            self._head = {"id": event["id"], "object": "chat.completion.chunk", "created": event.get("created", 0)}
+            self.model = self.model or str(event.get("model") or "")
+        else:
+            event.update(self._head)  # filter events come with empty id, object and created
+        event["model"] = self._deployment.alias
+        return b"data: " + orjson.dumps(event) + b"\n\n"
+
+
+_HEAD = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
+
+
+def _error_in_stream(data: bytes, event: Json, deployment: Deployment) -> ApiError:
+    """An error that Azure sends as an event of a stream that it began with 200; its code may be a status."""
+    error = event["error"]
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    status = int(code) if code.isdigit() and 400 <= int(code) < 600 else _STATUS_OF_CODE.get(code, 500)
+    return errors.from_upstream(status, {}, data, deployment.hidden_names())
+
+
+_STATUS_OF_CODE = {"content_filter": 400, "context_length_exceeded": 400, "rate_limit_exceeded": 429}

@@ -1,0 +1,219 @@
+"""A checked configuration becomes the catalog: each entry's surface, family and credential are decided once, here.
+
+Rules of precedence live here and nowhere else: family (configuration before names), credential (docs/credentials.md),
+api-version (entry, URL, environment). Pure: the environment is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.catalog import Catalog, Deployment, Family, Provider
+from shared.config import Config, Entry, File, Params, suggestion
+from shared.document import Document, Path
+from shared.errors import BadSetting, ConfigError, Problem
+from shared.transform.credentials import credential_of
+from shared.transform.families import family_named, family_of_name, family_of_series, with_capabilities
+from shared.transform.surfaces import OPENAI_ROOT, Place, is_azure_host, is_loopback, locate
+
+PROVIDERS: tuple[Provider, ...] = ("azure", "azure_text", "azure_ai", "openai")
+_FAMILY_PREFIXES = {"o_series/": "o_series", "gpt5_series/": "gpt-5"}
+
+BODY_DEFAULTS = frozenset(
+    "audio dataSources data_sources enhancements frequency_penalty function_call functions logit_bias logprobs "
+    "max_completion_tokens max_tokens metadata modalities n parallel_tool_calls prediction presence_penalty "
+    "prompt_cache_key prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop "
+    "store stream_options temperature tool_choice tools top_logprobs top_p user verbosity web_search_options".split()
+)
+"""Body fields that an entry may give as defaults beside its own settings, as the seed's examples do."""
+
+NOTED = frozenset(
+    "custom_llm_provider input_cost_per_token output_cost_per_token input_cost_per_second max_retries num_retries "
+    "organization stream_timeout max_parallel_requests region_name tags rpm_limit tpm_limit supports_system_message "
+    "use_in_pass_through merge_reasoning_content_in_choices configurable_clientside_auth_params "
+    "cache_control_injection_points mock_response max_budget budget_duration".split()
+)
+"""Settings of other gateways that mean nothing to this one yet: reported as a warning, never an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What `model: azure/o_series/my-name` says."""
+
+    provider: Provider
+    deployment: str
+    family: str | None
+
+
+def resolve(
+    config: Config, document: Document, environ: Mapping[str, str], trusted_hosts: Iterable[str] = ()
+) -> Catalog:
+    """-> the catalog. Raises ConfigError with every entry that cannot work.
+
+    trusted_hosts: hosts outside of Azure's domains that may be given Entra tokens.
+    """
+    file, problems = config.file, list(config.problems)
+    warnings = _unknown_settings(file, document)
+    found: dict[str, list[Deployment]] = {}
+    names = _Names(file, environ, frozenset(h.lower() for h in trusted_hosts))
+    for index, entry in config.entries.items():
+        section = "litellm_params" if "litellm_params" in document.data["model_list"][index] else "params"
+        path: Path = ("model_list", index, section)
+        problems += _unknown_params(entry.params, path, document, warnings)
+        if index in config.incomplete:
+            continue
+        try:
+            deployment = names.deployment(entry)
+        except BadSetting as error:
+            problems.append(document.problem((*path, error.field), str(error), error.remedy))
+            continue
+        found.setdefault(entry.model_name, []).append(deployment)
+    if problems:
+        raise ConfigError(problems)
+    return Catalog({alias: tuple(rows) for alias, rows in found.items()}, tuple(warnings))
+
+
+class _Names:
+    """Turns entries into deployments; keeps what holds for all of them."""
+
+    def __init__(self, file: File, environ: Mapping[str, str], trusted: frozenset[str]) -> None:
+        self._settings = file.settings
+        self._environ = environ
+        self._trusted = trusted
+
+    def deployment(self, entry: Entry) -> Deployment:
+        params, info = entry.params, entry.model_info
+        if "*" in entry.model_name or "*" in params.model:
+            raise BadSetting("model", "wildcards are not served", "write one entry for each deployment")
+        named = _named(params)
+        place = self._place(params, named)
+        credential = credential_of(params, place, self._environ, self._settings.enable_azure_ad_token_refresh)
+        if credential.kind != "api_key":
+            self._check_trust(place)
+        model = (params.base_model or info.base_model or "").rpartition("/")[2] or named.deployment
+        name = place.deployment or named.deployment
+        resource = place.root.split("//", 1)[1].split("/")[0]
+        if not is_loopback(place.host):
+            resource = place.host.split(".")[0]
+        drop = self._settings.drop_params if params.drop_params is None else params.drop_params
+        return Deployment(
+            id=f"{resource}/{name}",
+            alias=entry.model_name,
+            provider=named.provider,
+            name=name,
+            resource=resource,
+            surface=place.surface,
+            root=place.root,
+            api_version=place.api_version,
+            family=_family(entry, named),
+            model=model,
+            mode=info.mode or ("completion" if named.provider == "azure_text" else "chat"),
+            credential=credential,
+            order=_first(params.order, entry.order, 1),
+            weight=_first(params.weight, entry.weight, None),
+            tpm=_first(params.tpm, entry.tpm, None),
+            rpm=_first(params.rpm, entry.rpm, None),
+            drop_params=drop,
+            allowed_params=frozenset(params.allowed_openai_params),
+            dropped_params=frozenset(params.additional_drop_params),
+            defaults=_body_defaults(params),
+            timeout=params.timeout,
+        )
+
+    def _place(self, params: Params, named: _Named) -> Place:
+        base = params.api_base
+        if not base and named.provider == "openai":
+            base = OPENAI_ROOT
+        base = base or self._environ.get("AZURE_API_BASE")
+        if not base:
+            raise BadSetting(
+                "model", "there is no api_base", "add 'api_base: https://NAME.openai.azure.com' or set AZURE_API_BASE"
+            )
+        version = params.api_version or ("" if named.provider == "openai" else self._environ.get("AZURE_API_VERSION"))
+        return locate(base, version or "", named.provider, version_given=bool(params.api_version))
+
+    def _check_trust(self, place: Place) -> None:
+        if not is_azure_host(place.host) and place.host.lower() not in self._trusted:
+            raise BadSetting(
+                "api_base",
+                f"Entra tokens are not sent to {place.host}, which is not one of Azure's domains",
+                "give an api_key, or add the host to the app setting TRUSTED_HOSTS",
+            )
+
+
+def _named(params: Params) -> _Named:
+    """The provider, deployment and family prefix in `model`."""
+    first, slash, rest = params.model.partition("/")
+    if slash and first in PROVIDERS:
+        provider = first
+    elif slash and first in _OTHER_PROVIDERS:
+        raise BadSetting("model", f"{first!r} is not served by this gateway", f"write one of {', '.join(PROVIDERS)}")
+    else:
+        # a bare name is OpenAI's own model, as in the seed; with an Azure base it is a deployment
+        rest = params.model
+        base = params.api_base or ""
+        provider = "azure" if is_azure_host(base.split("//")[-1].split("/")[0].split(":")[0]) else "openai"
+    family = None
+    if provider == "azure":
+        for prefix, name in _FAMILY_PREFIXES.items():
+            if rest.startswith(prefix):
+                rest, family = rest.removeprefix(prefix), name
+    if not rest or (provider == "azure" and "/" in rest.removeprefix("responses/")):
+        raise BadSetting("model", f"{params.model!r} names no deployment", "write azure/DEPLOYMENT-NAME")
+    return _Named(provider, rest.removeprefix("responses/") if provider == "azure" else rest, family)
+
+
+_OTHER_PROVIDERS = frozenset(
+    "anthropic bedrock vertex_ai gemini cohere mistral groq ollama huggingface together_ai".split()
+)
+
+
+def _family(entry: Entry, named: _Named) -> Family:
+    """Explicit family, then prefix, then base_model, then the deployment's name; single capabilities on top."""
+    params, info = entry.params, entry.model_info
+    known = params.base_model or info.base_model or named.deployment
+    by_name = family_of_name(known.rpartition("/")[2], openai_models=named.provider in ("azure", "azure_text"))
+    chosen = params.family or info.family
+    if chosen:
+        family = family_named(chosen)
+    elif named.family:
+        family = family_of_series(named.family, by_name)
+    else:
+        family = by_name
+    return with_capabilities(family, {**info.capabilities, **params.capabilities})
+
+
+def _body_defaults(params: Params) -> dict[str, Any]:
+    extra = params.model_extra or {}
+    return {k: v for k, v in extra.items() if k in BODY_DEFAULTS} | params.extra_body
+
+
+def _unknown_params(params: Params, path: Path, document: Document, warnings: list[str]) -> list[Problem]:
+    problems: list[Problem] = []
+    for name in params.model_extra or {}:
+        here = (*path, name)
+        if name in NOTED:
+            warnings.append(f"line {document.line(here)}: {name} has no effect here yet")
+        elif name not in BODY_DEFAULTS:
+            remedy = suggestion(name, {*Params.model_fields, *BODY_DEFAULTS})
+            problems.append(
+                document.problem(here, "unknown setting", f"{remedy}, or put it under extra_body to send it")
+            )
+    return problems
+
+
+def _unknown_settings(file: File, document: Document) -> list[str]:
+    """Sections and settings that this gateway does not read: worth a word, no reason to refuse a running config."""
+    warnings = [f"line {document.line((name,))}: the section {name} is not read" for name in (file.model_extra or {})]
+    section = "litellm_settings" if "litellm_settings" in document.data else "settings"
+    warnings += [
+        f"line {document.line((section, name))}: {section}.{name} is not read"
+        for name in (file.settings.model_extra or {})
+    ]
+    return warnings
+
+
+def _first(*values: Any) -> Any:
+    return next((v for v in values if v is not None), None)

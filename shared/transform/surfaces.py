@@ -1,0 +1,158 @@
+"""SURFACES: how Azure serves a model. One row per way, one URL builder, one version rule, one auth rule for all.
+
+Knows nothing of bodies or of models. Evidence: Azure "API version lifecycle" and "Endpoints" pages (2026-10);
+base URLs that the portal and Foundry show (issue reports collected 2026-11).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote, urlsplit
+
+from shared.catalog import Deployment, Provider, Surface
+from shared.errors import BadSetting
+
+SURFACES: Mapping[str, Surface] = {
+    row.name: row
+    for row in (
+        Surface("dated", "/openai/deployments/{deployment}/{operation}", "dated", "api-key", entra=True),
+        Surface(
+            "extensions", "/openai/deployments/{deployment}/extensions/{operation}", "dated", "api-key", entra=True
+        ),
+        # v1 (GA 2025-08): the deployment is the body's model; ?api-version only for `preview`
+        Surface("v1", "/openai/v1/{operation}", "named", "api-key", entra=True),
+        # Foundry model inference: model in the body, every maker's models
+        Surface("foundry", "/models/{operation}", "dated", "api-key", entra=True),
+        # Foundry serverless endpoints: a host of their own per deployment, key as a bearer token
+        Surface("serverless", "/{operation}", "none", "bearer", entra=True),
+        # OpenAI itself and hosts that speak like it
+        Surface("openai", "/{operation}", "none", "bearer", entra=False),
+    )
+}
+
+OPENAI_ROOT = "https://api.openai.com/v1"
+FOUNDRY_VERSION = "2024-05-01-preview"
+"""The api-version of Foundry's /models route when none is configured (azure-ai-inference 2024-05-01-preview)."""
+NAMED_VERSIONS = frozenset({"v1", "preview", "latest"})
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+AZURE_HOSTS = re.compile(
+    r"\.(?:openai\.azure|cognitiveservices\.azure|services\.ai\.azure|api\.cognitive\.microsoft|models\.ai\.azure|"
+    r"inference\.ai\.azure|azure-api)\.(?:com|us|cn|net)$"
+)
+_OPERATION = re.compile(r"/(?:chat/completions|completions|embeddings|responses|images/\w+|audio/\w+|messages)$")
+_DEPLOYMENT = re.compile(r"(?P<root>.*)/openai/deployments/(?P<name>[^/]+)(?P<extensions>/extensions)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a deployment is: what a base URL and an api-version come to."""
+
+    surface: Surface
+    root: str
+    host: str
+    api_version: str
+    deployment: str | None = None
+    """Named by the base URL itself."""
+
+
+def locate(base: str, version: str, provider: Provider, *, version_given: bool = True) -> Place:
+    """Understand a base URL as the portal, Foundry or a person writes it. Raises BadSetting.
+
+    version: the configured api-version, or one from the environment when `version_given` is false: a version
+    inside the URL then wins over it.
+    """
+    split = urlsplit(base.strip())
+    if split.scheme not in ("https", "http") or not split.hostname:
+        raise BadSetting("api_base", f"{base!r} is not a URL", "write https://NAME.openai.azure.com")
+    if split.scheme == "http" and not is_loopback(split.hostname):
+        raise BadSetting("api_base", "http would send credentials in clear text", "write https://…")
+    if split.username or split.password or split.fragment:
+        raise BadSetting("api_base", "a base URL holds no user, password or fragment", "write https://HOST/PATH only")
+    in_url = (parse_qs(split.query).get("api-version") or [""])[0]
+    if in_url and not (version and version_given):
+        version = in_url
+    check_version(version)
+    path = _OPERATION.sub("", split.path.rstrip("/"))
+    surface, prefix, name = _surface_of(path, split.hostname, version, provider)
+    return Place(
+        surface, f"{split.scheme}://{split.netloc}{prefix}", split.hostname, _version_for(surface, version), name
+    )
+
+
+def check_version(version: str) -> None:
+    """Raises BadSetting unless the version is empty, a date (-preview), v1, preview or latest."""
+    if version and version not in NAMED_VERSIONS and not _DATED.fullmatch(version):
+        raise BadSetting(
+            "api_version", f"{version!r} is not an api-version", "write a date such as 2024-10-21, or v1, or preview"
+        )
+
+
+def _surface_of(path: str, host: str, version: str, provider: Provider) -> tuple[Surface, str, str | None]:
+    """-> (surface, path prefix of the root, deployment named in the path)."""
+    if provider == "openai":
+        return SURFACES["openai"], path, None
+    path = re.sub(r"/api/projects/[^/]+$", "", path)  # Foundry shows the project; inference is the resource's
+    if found := _DEPLOYMENT.fullmatch(path):
+        row = SURFACES["extensions" if found["extensions"] else "dated"]
+        if version in NAMED_VERSIONS:
+            raise BadSetting(
+                "api_base",
+                f"a base URL with /openai/deployments/ needs a dated api_version, not {version!r}",
+                "write the resource's root (https://NAME.openai.azure.com), or a dated api_version",
+            )
+        return row, found["root"], found["name"]
+    for ending, name in (("/openai/v1", "v1"), ("/models", "foundry")):
+        if path.endswith(ending):
+            return SURFACES[name], path.removesuffix(ending), None
+    path = path.removesuffix("/openai")
+    if provider == "azure_ai":
+        return _foundry_surface(path, host, version)
+    return (SURFACES["dated"] if _DATED.fullmatch(version) else SURFACES["v1"]), path, None
+
+
+def _foundry_surface(path: str, host: str, version: str) -> tuple[Surface, str, str | None]:
+    """`azure_ai/…`: the resource's /models route, or a serverless host of its own."""
+    if host.endswith((".services.ai.azure.com", ".services.ai.azure.us")) or is_loopback(host):
+        return (SURFACES["v1"] if version in NAMED_VERSIONS else SURFACES["foundry"]), path, None
+    return SURFACES["serverless"], path, None
+
+
+def _version_for(surface: Surface, version: str) -> str:
+    """The version as the surface takes it: a date on v1 (left over from a dated route) says nothing there."""
+    if surface.version == "none":
+        return ""
+    if surface.version == "named":
+        return version if version in NAMED_VERSIONS else "v1"
+    if surface.name == "foundry":
+        return version if _DATED.fullmatch(version) else FOUNDRY_VERSION
+    if not version:
+        raise BadSetting(
+            "api_version",
+            "a base URL with /openai/deployments/ needs an api-version",
+            'write api_version: "2024-10-21", or give the resource\'s root as api_base',
+        )
+    return version
+
+
+def url_of(deployment: Deployment, operation: str) -> str:
+    """The whole URL of one operation on one deployment."""
+    surface = deployment.surface
+    path = surface.path.format(deployment=quote(deployment.name, safe=""), operation=operation)
+    return deployment.root + path + _query(surface, deployment.api_version)
+
+
+def _query(surface: Surface, version: str) -> str:
+    if surface.version == "dated":
+        return f"?api-version={version}"
+    return "?api-version=preview" if surface.version == "named" and version == "preview" else ""
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def is_azure_host(host: str) -> bool:
+    """Whether an Entra token may be sent there without the operator's saying so."""
+    return AZURE_HOSTS.search(host.lower()) is not None

@@ -1,0 +1,175 @@
+"""The values that travel down the pipeline. Data only: no behaviour beyond what a value can say of itself, no I/O.
+
+The order of the classes is the order in which a call meets them (DESIGN §2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+type Json = dict[str, Any]
+type RawHeaders = list[tuple[bytes, bytes]]
+
+Outcome = Literal["ok", "client_error", "client_closed", "upstream_error", "upstream_cut", "gateway_error"]
+
+
+class Secret:
+    """A value that must not be seen: it hides in `repr`, in f-strings and in tracebacks.
+
+    Either the value itself, or the name of the Key Vault secret that holds it; never both.
+    """
+
+    __slots__ = ("_value", "vault_name")
+
+    def __init__(self, value: str = "", *, vault_name: str | None = None) -> None:
+        self._value = value
+        self.vault_name = vault_name
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret(keyvault/{self.vault_name})" if self.vault_name else "Secret(**********)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other.reveal() and self.vault_name == other.vault_name
+
+    def __hash__(self) -> int:
+        return hash((self._value, self.vault_name))
+
+
+@dataclass(slots=True)
+class ApiRequest:
+    """One client call as the web adapter read it. `headers` has lower-case names; `body` is complete."""
+
+    id: str
+    endpoint: str
+    method: str
+    headers: Mapping[str, str]
+    path_params: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who pays. `digest` is the HMAC of the key in hex (64 characters); the key itself is kept nowhere."""
+
+    digest: str
+    name: str
+    team: str = ""
+    models: frozenset[str] = frozenset()
+    """Aliases that the key may use; empty means all."""
+    expires_at: float | None = None
+    disabled: bool = False
+    prefix: str = ""
+    """What may be shown of the key: its first characters and its last four."""
+    created_at: float = 0.0
+
+    def may_use(self, alias: str) -> bool:
+        return not self.models or alias in self.models
+
+
+CredentialKind = Literal["api_key", "static_token", "client_secret", "password", "federated", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """How the gateway signs in to one deployment. Equal credentials share one token cache."""
+
+    kind: CredentialKind
+    secret: Secret = field(default_factory=Secret)
+    """The api key, static token, client secret or password; unused by the other kinds."""
+    tenant_id: str = ""
+    client_id: str = ""
+    username: str = ""
+    token_file: str = ""
+    """federated: the file that holds the assertion; `env:NAME` for an environment variable that holds it."""
+    authority: str = ""
+    scope: str = ""
+
+
+@dataclass(slots=True)
+class UpstreamRequest:
+    """One HTTP request to Azure, without its credential: `adapters/upstream.py` attaches that."""
+
+    method: str
+    url: str
+    body: bytes
+    credential: Credential
+    auth_header: Literal["api-key", "bearer"]
+    """How an api key is sent; tokens are always sent as `Authorization: Bearer`."""
+
+
+@dataclass(slots=True)
+class UpstreamReply:
+    """An answer of which nothing but the head has been read. `close` must be awaited exactly once."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call. `input_tokens` includes the cached ones, `output_tokens` the reasoning ones."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    estimated: bool = False
+    """True when Azure sent no figures and the gateway counted by its own rule (docs/usage.md)."""
+
+
+@dataclass(slots=True)
+class UsageRecord:
+    """One row of the ledger: a call that a known key made, whatever became of it. Times in seconds."""
+
+    request_id: str
+    at: float
+    key_digest: str
+    key_name: str
+    team: str
+    alias: str
+    endpoint: str
+    deployment: str
+    upstream_model: str
+    status: int
+    outcome: Outcome
+    stream: bool
+    attempts: int
+    usage: Usage
+    latency: float
+    first_token: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table store. `values` holds PartitionKey and RowKey."""
+
+    table: str
+    values: Mapping[str, str | int | float | bool]
+
+
+@dataclass(slots=True)
+class Reply:
+    """What the web adapter sends to the client, and how it says that it is done.
+
+    A stream's `chunks` are whole server-sent events. Whoever holds the reply awaits `finish` exactly once, on every
+    path: it closes the upstream and writes the usage record.
+    """
+
+    status: int
+    headers: RawHeaders
+    body: bytes | AsyncIterator[bytes]
+    finish: Callable[[bool], Awaitable[None]]
+    """`finish(client_closed)`."""
+    drain_seconds: float = 0
+    """How long the body is still read, unsent, when the client has left: so that Azure's own figures are recorded."""

@@ -1,0 +1,89 @@
+"""Tokens: Azure's names mapped to ours, once, and the rule by which we count when Azure sends no figures.
+
+Knows nothing of prices, of tables or of streams. Words: DESIGN §8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.types import Json, Usage
+
+CHARACTERS_PER_TOKEN = 4
+"""OpenAI's own rule of thumb for English text ("What are tokens", OpenAI help, 2026)."""
+TOKENS_PER_MESSAGE = 4
+"""Role and separators of one chat message (OpenAI cookbook, "How to count tokens", 2024)."""
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """The `usage` object of a chat completion or embedding (…prompt_tokens) or of a response (…input_tokens).
+
+    -> None when it is not an object or names no tokens at all.
+    """
+    if not isinstance(usage, dict) or not ("prompt_tokens" in usage or "input_tokens" in usage):
+        return None
+    given: Json = usage
+    received = _part(given, "prompt_tokens_details") or _part(given, "input_tokens_details")
+    produced = _part(given, "completion_tokens_details") or _part(given, "output_tokens_details")
+    return Usage(
+        input_tokens=_count(given, "prompt_tokens", "input_tokens"),
+        output_tokens=_count(given, "completion_tokens", "output_tokens"),
+        cached_input_tokens=_count(received, "cached_tokens"),
+        reasoning_tokens=_count(produced, "reasoning_tokens"),
+        audio_input_tokens=_count(received, "audio_tokens"),
+        audio_output_tokens=_count(produced, "audio_tokens"),
+    )
+
+
+def estimate_usage(body: Mapping[str, Any], output_tokens: int) -> Usage:
+    """The gateway's own count, marked as estimated: for streams that a client left and for answers without usage."""
+    return Usage(input_tokens=estimate_input(body), output_tokens=output_tokens, estimated=True)
+
+
+def estimate_input(body: Mapping[str, Any]) -> int:
+    """Input tokens of a chat body by length of its text; images, audio and tool schemas count by their own rule."""
+    messages = body.get("messages")
+    total = 0
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict):
+            total += TOKENS_PER_MESSAGE + estimate_text(_text_length(message.get("content")))
+    tools = body.get("tools")
+    if isinstance(tools, list):
+        total += estimate_text(sum(len(str(tool)) for tool in tools))
+    return total
+
+
+def estimate_text(characters: int) -> int:
+    """Tokens of a text of that many characters, rounded up."""
+    return -(-characters // CHARACTERS_PER_TOKEN)
+
+
+IMAGE_CHARACTERS = 765 * CHARACTERS_PER_TOKEN
+"""One image at high detail, 1024 by 1024: 765 tokens on gpt-4o (Azure "Vision-enabled chat models", 2026)."""
+
+
+def _text_length(content: Any) -> int:
+    if isinstance(content, str):
+        return len(content)
+    if not isinstance(content, list):
+        return 0
+    total = 0
+    for part in content:
+        if isinstance(part, dict):
+            total += len(text) if isinstance(text := part.get("text"), str) else 0
+            total += IMAGE_CHARACTERS if part.get("type") == "image_url" else 0
+    return total
+
+
+def _part(usage: Json, name: str) -> Json:
+    part = usage.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _count(usage: Json, *names: str) -> int:
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, int) and value >= 0:
+            return value
+    return 0

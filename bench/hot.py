@@ -12,7 +12,8 @@ from pathlib import Path
 from bench import measure
 from bench.targets import Lab, Target
 
-TOP = 40
+TOP = 50
+WAITING = "_worker (concurrent/futures/thread.py"  # a pool's idle thread, which py-spy takes for a busy one
 
 
 def functions(lab: Lab, target: Target, seconds: float) -> int:
@@ -52,7 +53,7 @@ def sample(pid: int, seconds: float, raw: Path) -> Counter[str]:
     except OSError:
         return Counter()
     rows = (line.rpartition(" ") for line in text.splitlines())
-    return Counter({stack: int(count) for stack, _, count in rows if stack})
+    return Counter({stack: int(count) for stack, _, count in rows if stack and WAITING not in stack.rpartition(";")[2]})
 
 
 def by_function(stacks: Counter[str]) -> tuple[Counter[str], Counter[str]]:

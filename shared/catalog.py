@@ -64,6 +64,8 @@ class Deployment:
 
     id: str
     alias: str
+    number: int
+    """Its place among the alias's deployments, from 1."""
     provider: Provider
     name: str
     """Azure's deployment name, or the model name on a plain OpenAI-compatible host."""
@@ -91,6 +93,11 @@ class Deployment:
     """Body fields of the configuration, sent with each call that does not set them itself."""
     timeout: float | None = None
     """Seconds until the answer must have begun; None: the gateway's own limit."""
+
+    @property
+    def label(self) -> str:
+        """How logs name it: neither host nor deployment name."""
+        return f"{self.alias}#{self.number}"
 
     def hidden_names(self) -> dict[str, str]:
         """Names that no client may see, and what is shown in their place."""

@@ -10,28 +10,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from shared import auth, errors, routing
+from shared.call import Call
 from shared.catalog import Catalog, Deployment
-from shared.endpoints import ENDPOINTS, Endpoint
+from shared.endpoints import ENDPOINTS
 from shared.errors import ApiError, UpstreamFailed
 from shared.payload import read_json
 from shared.ports import CallLog, Client, KeyStore, StoreUnavailable, Upstream, UsageLog
+from shared.pump import Pump, read_all
 from shared.transform import chat
 from shared.transform.models import describe_model, list_models
 from shared.transform.surfaces import url_of
 from shared.types import (
     ApiRequest,
-    Json,
-    Outcome,
     Principal,
     RawHeaders,
     Reply,
     UpstreamReply,
     UpstreamRequest,
-    Usage,
-    UsageRecord,
 )
 from shared.usage import estimate_usage
 
@@ -49,35 +46,6 @@ class Limits:
     """How long a stream is read on after its client has left; 0: it is closed at once and counted by our own rule."""
     flush_each: bool = False
     """USAGE_FLUSH=request: the record is durable before the last byte of an answer is sent."""
-
-
-NO_USAGE = Usage()
-
-
-@dataclass(slots=True)
-class _Call:
-    """What is known of one call while it runs."""
-
-    request: ApiRequest
-    endpoint: Endpoint
-    client: Client
-    began: float
-    at: float
-    principal: Principal | None = None
-    alias: str = ""
-    body: Json = field(default_factory=dict[str, Any])
-    deployment: Deployment | None = None
-    attempts: int = 0
-    status: int = 200
-    outcome: Outcome = "ok"
-    first_token: float | None = None
-    settled: bool = False
-    answer: chat.ChatAnswer | chat.ChatStream | None = None
-    usage: Usage = NO_USAGE
-
-    @property
-    def stream(self) -> bool:
-        return self.body.get("stream") is True
 
 
 @dataclass(slots=True)
@@ -124,7 +92,7 @@ class Gateway:
 
     async def relay(self, request: ApiRequest, client: Client) -> Reply:
         """Answer one call by a deployment. Raises ApiError; then the record has been written already."""
-        call = _Call(request, ENDPOINTS[request.endpoint], client, self.timer(), self.clock())
+        call = Call(request, ENDPOINTS[request.endpoint], client, self.timer(), self.clock())
         call.principal = await self.authenticate(request)
         self.usage.begin()
         try:
@@ -141,7 +109,7 @@ class Gateway:
             await self._settle(call)
             raise
 
-    def _admit(self, call: _Call) -> None:
+    def _admit(self, call: Call) -> None:
         """Read the body and find the alias. Raises ApiError 4xx."""
         request, principal = call.request, call.principal
         assert principal is not None
@@ -157,12 +125,13 @@ class Gateway:
                     code="missing_required_parameter",
                 )
             call.alias = alias
-        if not self.catalog.of(alias):
+        call.known = bool(self.catalog.of(alias))
+        if not call.known:
             raise errors.model_not_found(alias)
         if not principal.may_use(alias):
             raise errors.model_not_allowed(alias)
 
-    async def _answer(self, call: _Call) -> Reply:
+    async def _answer(self, call: Call) -> Reply:
         """Ask one deployment after the other until one answers. All of it happens before the client's first byte."""
         serving = [d for d in self.catalog.of(call.alias) if d.mode in ("chat", "responses", "batch")]
         if not serving:
@@ -187,7 +156,7 @@ class Gateway:
             if stop:
                 stop()
 
-    async def _ask_in_turn(self, call: _Call, serving: list[Deployment]) -> Reply:
+    async def _ask_in_turn(self, call: Call, serving: list[Deployment]) -> Reply:
         failure: ApiError | None = None
         for deployment in routing.plan(serving, self.rng):
             call.attempts += 1
@@ -205,18 +174,16 @@ class Gateway:
         assert failure is not None
         raise failure
 
-    def _note_failure(self, call: _Call, kind: str, detail: str) -> None:
-        deployment = call.deployment.id if call.deployment else ""
-        self.log.warning(
-            "attempt failed", request_id=call.request.id, deployment=deployment, reason=kind, detail=detail
-        )
+    def _note_failure(self, call: Call, kind: str, detail: str) -> None:
+        label = call.deployment.label if call.deployment else ""
+        self.log.warning("attempt failed", request_id=call.request.id, deployment=label, reason=kind, detail=detail)
 
-    async def _attempt(self, call: _Call, deployment: Deployment) -> Reply:
+    async def _attempt(self, call: Call, deployment: Deployment) -> Reply:
         """One deployment, asked once. Raises UpstreamFailed, _Refused, ApiError."""
         ask_usage = deployment.id not in self.without_usage
         reply = await self._open(call, deployment, ask_usage)
         if reply.status >= 400:
-            body = await _read(reply, self.limits.error_body)
+            body = await read_all(reply, self.limits.error_body)
             if reply.status == 400 and ask_usage and call.stream and b"stream_options" in body:
                 # An old api-version: usage is counted by our own rule from now on, rather than not served at all.
                 self.without_usage.add(deployment.id)
@@ -226,7 +193,7 @@ class Gateway:
             raise _Refused(reply.status, public)
         return await self._reply(call, deployment, reply)
 
-    async def _open(self, call: _Call, deployment: Deployment, ask_usage: bool) -> UpstreamReply:
+    async def _open(self, call: Call, deployment: Deployment, ask_usage: bool) -> UpstreamReply:
         body = chat.chat_request(call.body, deployment, ask_usage=ask_usage)
         request = UpstreamRequest(
             method=call.endpoint.method,
@@ -237,12 +204,12 @@ class Gateway:
         )
         return await self.upstream.open(request, deployment.timeout or self.limits.first_byte)
 
-    async def _reply(self, call: _Call, deployment: Deployment, upstream: UpstreamReply) -> Reply:
+    async def _reply(self, call: Call, deployment: Deployment, upstream: UpstreamReply) -> Reply:
         """The head is good: read the body, or the beginning of the stream. Raises as `_attempt`."""
         headers = _client_headers(call.request.id, upstream.headers)
         if not call.stream:
             answer = chat.ChatAnswer(call.body, deployment)
-            body = await _read(upstream, self.limits.answer_body)
+            body = await read_all(upstream, self.limits.answer_body)
             try:
                 data = answer.read(body)
             except ApiError as error:
@@ -251,7 +218,7 @@ class Gateway:
             await self._settle_early(call)
             return Reply(200, headers, data, lambda gone: self._finish(call, None, gone))
         stream = chat.ChatStream(call.body, deployment)
-        pump = _Pump(upstream)
+        pump = Pump(upstream)
         try:
             first = await self._peek(call, stream, pump)
         except BaseException:
@@ -261,7 +228,7 @@ class Gateway:
         events = self._events(call, stream, pump, first)
         return Reply(200, headers, events, lambda gone: self._finish(call, upstream, gone), self.limits.drain)
 
-    async def _peek(self, call: _Call, stream: chat.ChatStream, pump: _Pump) -> bytes:
+    async def _peek(self, call: Call, stream: chat.ChatStream, pump: Pump) -> bytes:
         """The first events, if they come soon: a stream that begins with an error still has its real status."""
         first = b""
         while not first and not pump.ended and (chunk := await pump.next_within(self.limits.stream_peek)) is not None:
@@ -274,7 +241,7 @@ class Gateway:
             call.first_token = self.timer() - call.began
         return first
 
-    async def _events(self, call: _Call, stream: chat.ChatStream, pump: _Pump, out: bytes) -> AsyncIterator[bytes]:
+    async def _events(self, call: Call, stream: chat.ChatStream, pump: Pump, out: bytes) -> AsyncIterator[bytes]:
         """The events for the client, to the end. A stream that is cut ends in an error event, never in [DONE]."""
         try:
             while True:
@@ -297,7 +264,7 @@ class Gateway:
             call.outcome = "upstream_cut"
             yield errors.stream_cut().event()
 
-    async def _settle_early(self, call: _Call) -> None:
+    async def _settle_early(self, call: Call) -> None:
         """USAGE_FLUSH=request: a client that has the whole answer has been counted, whatever happens next."""
         if self.limits.flush_each:
             await self._settle(call)
@@ -306,50 +273,21 @@ class Gateway:
             except StoreUnavailable as error:
                 self.log.warning("usage not yet durable", request_id=call.request.id, error=str(error))
 
-    async def _finish(self, call: _Call, upstream: UpstreamReply | None, client_closed: bool) -> None:
+    async def _finish(self, call: Call, upstream: UpstreamReply | None, client_closed: bool) -> None:
         if upstream is not None:
             await upstream.close()
-        if client_closed and call.outcome == "ok" and (self.limits.drain or not _complete(call.answer)):
+        if client_closed and call.outcome == "ok" and (self.limits.drain or not call.complete):
             call.outcome = "client_closed"
         await self._settle(call)
 
-    async def _settle(self, call: _Call) -> None:
+    async def _settle(self, call: Call) -> None:
         """Write the record of a call, once."""
         if call.settled:
             return
         call.settled = True
-        if call.answer is not None:
-            call.usage = call.answer.usage_or_estimate()
-        record = self._record(call)
+        record = call.record(self.timer())
         self.usage.add(record)
         self.log.call(record)
-
-    def _record(self, call: _Call) -> UsageRecord:
-        principal, deployment = call.principal, call.deployment
-        assert principal is not None
-        return UsageRecord(
-            request_id=call.request.id,
-            at=call.at,
-            key_digest=principal.digest,
-            key_name=principal.name,
-            team=principal.team,
-            alias=call.alias if self.catalog.of(call.alias) else "",
-            endpoint=call.endpoint.name,
-            deployment=deployment.id if deployment else "",
-            upstream_model=(call.answer.model if call.answer else "") or (deployment.model if deployment else ""),
-            status=call.status,
-            outcome=call.outcome,
-            stream=call.stream,
-            attempts=call.attempts,
-            usage=call.usage,
-            latency=self.timer() - call.began,
-            first_token=call.first_token,
-        )
-
-
-def _complete(answer: chat.ChatAnswer | chat.ChatStream | None) -> bool:
-    """SDKs close the connection as soon as they have read [DONE]: that is no client that left."""
-    return isinstance(answer, chat.ChatAnswer) or (answer is not None and answer.ended)
 
 
 class _Refused(Exception):
@@ -359,59 +297,6 @@ class _Refused(Exception):
         super().__init__(status)
         self.status = status
         self.public = public
-
-
-class _Pump:
-    """The upstream's chunks one by one, with a bounded wait that does not lose a chunk."""
-
-    __slots__ = ("_chunks", "_pending", "ended")
-
-    def __init__(self, upstream: UpstreamReply) -> None:
-        self._chunks = upstream.chunks
-        self._pending: asyncio.Task[bytes | None] | None = None
-        self.ended = False
-
-    async def next(self) -> bytes | None:
-        """-> the next chunk, None at the end. Raises UpstreamFailed."""
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            return await pending
-        return await self._pull()
-
-    async def next_within(self, seconds: float) -> bytes | None:
-        """-> the next chunk, or None when it has not come in time (it is not lost) or the stream has ended."""
-        task = asyncio.ensure_future(self._pull())
-        try:
-            done, _ = await asyncio.wait({task}, timeout=seconds)
-        except BaseException:
-            task.cancel()
-            raise
-        if done:
-            return task.result()
-        self._pending = task
-        return None
-
-    async def _pull(self) -> bytes | None:
-        try:
-            return await anext(self._chunks)
-        except StopAsyncIteration:
-            self.ended = True
-            return None
-
-
-async def _read(upstream: UpstreamReply, limit: int) -> bytes:
-    """The whole body, then the connection goes back. Raises UpstreamFailed, also when it is over the limit."""
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in upstream.chunks:
-            size += len(chunk)
-            if size > limit:
-                raise UpstreamFailed("reset", f"the answer is larger than {limit} bytes")
-            pieces.append(chunk)
-    finally:
-        await upstream.close()
-    return b"".join(pieces)
 
 
 _PASSED = (

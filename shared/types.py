@@ -140,6 +140,8 @@ class UsageRecord:
     alias: str
     endpoint: str
     deployment: str
+    label: str
+    """The deployment as logs may name it: its alias and number."""
     upstream_model: str
     status: int
     outcome: Outcome

@@ -39,7 +39,7 @@ class JsonLog:
             "endpoint": record.endpoint,
             "key": record.key_name,
             "alias": record.alias,
-            "deployment": record.deployment,
+            "deployment": record.label,
             "status": record.status,
             "outcome": record.outcome,
             "stream": record.stream,

@@ -233,7 +233,7 @@ def ledger_event(record: UsageRecord) -> dict[str, Any]:
     event = asdict(record)
     usage = event.pop("usage")
     at, latency, first_token = event.pop("at"), event.pop("latency"), event.pop("first_token")
-    del event["key_digest"]  # the partition says it
+    del event["key_digest"], event["label"]  # the partition says the one, the deployment the other
     return {
         "at": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         **event,

@@ -53,7 +53,7 @@ def _print_problems(error: ConfigError, *, as_json: bool) -> None:
 def _print_catalog(catalog: Catalog, *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = [
         {
-            "alias": deployment.alias,
+            "model": deployment.label,
             "family": deployment.family.name,
             "surface": deployment.surface.name,
             "credential": deployment.credential.kind,
@@ -65,7 +65,7 @@ def _print_catalog(catalog: Catalog, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"ok": True, "deployments": rows, "warnings": list(catalog.warnings)}, indent=1))
         return
-    columns = {name: name.upper() for name in ("alias", "family", "surface", "credential", "url")}
+    columns = {name: name.upper() for name in ("model", "family", "surface", "credential", "url")}
     print_rows(rows, columns, as_json=False, empty="")
     for warning in catalog.warnings:
         print(f"warning: {warning}")

@@ -65,7 +65,7 @@ def resolve(
         if index in config.incomplete:
             continue
         try:
-            deployment = names.deployment(entry)
+            deployment = names.deployment(entry, 1 + len(found.get(entry.model_name, [])))
         except BadSetting as error:
             problems.append(document.problem((*path, error.field), str(error), error.remedy))
             continue
@@ -83,7 +83,7 @@ class _Names:
         self._environ = environ
         self._trusted = trusted
 
-    def deployment(self, entry: Entry) -> Deployment:
+    def deployment(self, entry: Entry, number: int) -> Deployment:
         params, info = entry.params, entry.model_info
         if "*" in entry.model_name or "*" in params.model:
             raise BadSetting("model", "wildcards are not served", "write one entry for each deployment")
@@ -101,6 +101,7 @@ class _Names:
         return Deployment(
             id=f"{resource}/{name}",
             alias=entry.model_name,
+            number=number,
             provider=named.provider,
             name=name,
             resource=resource,

@@ -1,0 +1,71 @@
+"""What is known of one call while it runs, and the record that is left of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.catalog import Deployment
+from shared.endpoints import Endpoint
+from shared.ports import Client
+from shared.transform.chat import ChatAnswer, ChatStream
+from shared.types import ApiRequest, Json, Outcome, Principal, Usage, UsageRecord
+
+NO_USAGE = Usage()
+
+
+@dataclass(slots=True)
+class Call:
+    """What is known of one call while it runs."""
+
+    request: ApiRequest
+    endpoint: Endpoint
+    client: Client
+    began: float
+    at: float
+    principal: Principal | None = None
+    alias: str = ""
+    known: bool = False
+    """Whether the alias exists: an unknown one is any text a client sends, and must not become a row."""
+    body: Json = field(default_factory=dict[str, Any])
+    deployment: Deployment | None = None
+    attempts: int = 0
+    status: int = 200
+    outcome: Outcome = "ok"
+    first_token: float | None = None
+    settled: bool = False
+    answer: ChatAnswer | ChatStream | None = None
+    usage: Usage = NO_USAGE
+
+    @property
+    def stream(self) -> bool:
+        return self.body.get("stream") is True
+
+    @property
+    def complete(self) -> bool:
+        """Whether the client has all of the answer: SDKs close the connection as soon as they have read [DONE]."""
+        return isinstance(self.answer, ChatAnswer) or (self.answer is not None and self.answer.ended)
+
+    def record(self, now: float) -> UsageRecord:
+        """The row of the ledger. `now`: on the clock that gave `began`."""
+        principal, deployment = self.principal, self.deployment
+        assert principal is not None
+        return UsageRecord(
+            request_id=self.request.id,
+            at=self.at,
+            key_digest=principal.digest,
+            key_name=principal.name,
+            team=principal.team,
+            alias=self.alias if self.known else "",
+            endpoint=self.endpoint.name,
+            deployment=deployment.id if deployment else "",
+            label=deployment.label if deployment else "",
+            upstream_model=(self.answer.model if self.answer else "") or (deployment.model if deployment else ""),
+            status=self.status,
+            outcome=self.outcome,
+            stream=self.stream,
+            attempts=self.attempts,
+            usage=self.answer.usage_or_estimate() if self.answer else self.usage,
+            latency=now - self.began,
+            first_token=self.first_token,
+        )

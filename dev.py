@@ -132,7 +132,7 @@ def install_packages():
 @contextlib.contextmanager
 def one_at_a_time():
     """Two commands that are started together install once."""
-    os.makedirs(TOOLS, exist_ok=True)
+    os.makedirs(TOOLS, 0o700, exist_ok=True)
     with open(os.path.join(TOOLS, "setup.lock"), "w") as file:
         with contextlib.suppress(ImportError):  # there is no fcntl on Windows: there, just do not start two
             import fcntl

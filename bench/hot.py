@@ -36,7 +36,8 @@ def functions(lab: Lab, target: Target, seconds: float) -> int:
         return 1
     lab.say(f"{target.name} at 16 connections, {sum(stacks.values())} samples; stacks for a flame graph: {raw.name}\n")
     own, whole = by_function(stacks)
-    for title, counts in (("own time", own), ("with callees", whole)):
+    tables = (("own time by package", by_package(own)), ("own time", own), ("with callees", whole))
+    for title, counts in tables:
         lab.say(f"{title}\n" + "\n".join(lines(counts, sum(stacks.values()))) + "\n")
     return 0
 
@@ -64,6 +65,15 @@ def by_function(stacks: Counter[str]) -> tuple[Counter[str], Counter[str]]:
         for frame in set(frames):
             whole[frame] += count
     return own, whole
+
+
+def by_package(own: Counter[str]) -> Counter[str]:
+    """Own time by installed package, and by module where the code is this project's."""
+    packages = Counter[str]()
+    for name, count in own.items():
+        file = name.rpartition("(")[2].rstrip(")")
+        packages[file if file.startswith(("shared/", "local/", "bench/")) else file.partition("/")[0]] += count
+    return packages
 
 
 def lines(counts: Counter[str], total: int) -> list[str]:

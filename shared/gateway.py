@@ -202,7 +202,7 @@ class Gateway:
             credential=deployment.credential,
             auth_header=deployment.surface.auth_header,
         )
-        return await self.upstream.open(request, deployment.timeout or self.limits.first_byte)
+        return await self.upstream.open(request, deployment.timeout)
 
     async def _reply(self, call: Call, deployment: Deployment, upstream: UpstreamReply) -> Reply:
         """The head is good: read the body, or the beginning of the stream. Raises as `_attempt`."""

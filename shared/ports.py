@@ -34,7 +34,7 @@ class Client(Protocol):
 class Upstream(Protocol):
     """Opens a request at a deployment and returns before the body is read."""
 
-    async def open(self, request: UpstreamRequest, timeout: float) -> UpstreamReply:
+    async def open(self, request: UpstreamRequest, timeout: float | None = None) -> UpstreamReply:
         """timeout: seconds until the head of the answer must be there. Raises UpstreamFailed."""
         ...
 

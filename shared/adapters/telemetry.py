@@ -51,7 +51,9 @@ class JsonLog:
             "ms": round(record.latency * 1000, 1),
             "first_token_ms": None if record.first_token is None else round(record.first_token * 1000, 1),
         }
-        self._logger.info(orjson.dumps(line).decode())
+        # Logger.info would look up the caller's file and line first, which costs more than all the rest
+        record_of_log = logging.LogRecord(LOGGER, logging.INFO, "", 0, orjson.dumps(line).decode(), None, None)
+        self._logger.handle(record_of_log)
 
     def warning(self, message: str, **fields: object) -> None:
         safe = {k: redact(v, {}) if isinstance(v, str) else v for k, v in fields.items()}

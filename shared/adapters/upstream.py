@@ -52,7 +52,9 @@ class HttpUpstream:
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=self._use_proxy
         )
 
-    async def open(self, request: UpstreamRequest, timeout: float) -> UpstreamReply:
+    async def open(self, request: UpstreamRequest, timeout: float | None = None) -> UpstreamReply:
+        if timeout is None:
+            return await self._open_signed(request)
         try:
             async with asyncio.timeout(timeout):
                 return await self._open_signed(request)

@@ -8,8 +8,9 @@ writing them again changes nothing, so no write ever conflicts or counts twice. 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -165,7 +166,7 @@ class TableUsageLog:
             lines: list[str] = []
             size = 0
             for event in group:
-                line = orjson.dumps(ledger_event(event)).decode()
+                line = orjson.dumps(ledger_event(event), option=orjson.OPT_UTC_Z).decode()
                 if lines and size + len(line) > PAGE_CHARACTERS:
                     yield self._page(digest, day, lines)
                     lines, size = [], 0
@@ -229,19 +230,38 @@ class TableUsageLog:
 
 
 def ledger_event(record: UsageRecord) -> dict[str, Any]:
-    """One event of the ledger: the record with times in milliseconds and the moment in ISO 8601, UTC."""
-    event = asdict(record)
-    usage = event.pop("usage")
-    at, latency, first_token = event.pop("at"), event.pop("latency"), event.pop("first_token")
-    del event["key_digest"], event["label"]  # the partition says the one, the deployment the other
+    """One event of the ledger. Times in milliseconds; `at` is written as ISO 8601, UTC. The partition says the key."""
+    usage = record.usage
     return {
-        "at": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        **event,
-        **usage,
-        "latency_ms": round(latency * 1000, 1),
-        "first_token_ms": None if first_token is None else round(first_token * 1000, 1),
+        "at": datetime.fromtimestamp(round(record.at, 3), UTC),
+        "request_id": record.request_id,
+        "endpoint": record.endpoint,
+        "key_name": record.key_name,
+        "team": record.team,
+        "alias": record.alias,
+        "deployment": record.deployment,
+        "upstream_model": record.upstream_model,
+        "status": record.status,
+        "outcome": record.outcome,
+        "stream": record.stream,
+        "attempts": record.attempts,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "audio_input_tokens": usage.audio_input_tokens,
+        "audio_output_tokens": usage.audio_output_tokens,
+        "estimated": usage.estimated,
+        "latency_ms": round(record.latency * 1000, 1),
+        "first_token_ms": None if record.first_token is None else round(record.first_token * 1000, 1),
     }
 
 
 def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%d")
+    """The UTC day, YYYYMMDD."""
+    return _day_name(int(at // 86400))
+
+
+@functools.lru_cache(maxsize=8)
+def _day_name(days_since_1970: int) -> str:
+    return datetime.fromtimestamp(days_since_1970 * 86400, UTC).strftime("%Y%m%d")

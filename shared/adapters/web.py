@@ -145,8 +145,7 @@ class ReplyResponse(Response):
             await send({"type": "http.response.body", "body": body})
         finally:
             self._connection.close()
-            with anyio.CancelScope(shield=True):
-                await reply.finish(False)
+            await reply.finish(False)  # nothing is left to wait for, so that there is nothing to shield
 
 
 class _Relay:

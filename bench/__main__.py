@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import hot, measure, micro, report
 from bench.measure import Figures
-from bench.procs import LINUX, Children
+from bench.procs import LINUX, Children, alone
 from bench.targets import TARGETS, Lab, Target, start_upstream
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +51,10 @@ def prepared(lab: Lab, chosen: list[Target]) -> tuple[list[Target], dict[str, st
     return ready, skipped
 
 
-def measured(lab: Lab, ready: list[Target], rounds: int, seconds: float) -> dict[str, list[Figures]]:
+def measured(
+    lab: Lab, ready: list[Target], rounds: int, seconds: float, failed: dict[str, str]
+) -> dict[str, list[Figures]]:
+    """Figures of every target by round; a round in which a target does not answer is left out, and said to be."""
     results: dict[str, list[Figures]] = {}
     starts = -(-measure.STARTS // rounds)
     for number in range(rounds):
@@ -61,6 +64,7 @@ def measured(lab: Lab, ready: list[Target], rounds: int, seconds: float) -> dict
                 figures = measure.one_round(lab, target, starts, seconds)
             except RuntimeError as error:
                 say(f"  {error}")
+                failed[target.name] = f"no good answer in round {number + 1}, which is left out"
                 continue
             results.setdefault(target.name, []).append(figures)
             cpu = report.number(figures.cpu_call, 0)
@@ -79,7 +83,8 @@ def without_place(argv: list[str]) -> list[str]:
 def gateways(given: argparse.Namespace, argv: list[str]) -> int:
     if not LINUX:
         say("Not Linux: nothing can be pinned to a core, and CPU and memory are not measured.")
-    with Children(ROOT / ".tollgate" / "bench" / "logs") as children:
+    work = ROOT / ".tollgate" / "bench"
+    with alone(work), Children(work / "logs") as children:
         lab = Lab(ROOT, children, say=say)
         if lab.gateway_core is not None and lab.gateway_core == lab.other_core:
             say("One core only: the load takes its share of the gateway's core; the ratios come out smaller.")
@@ -87,7 +92,7 @@ def gateways(given: argparse.Namespace, argv: list[str]) -> int:
         ready, skipped = prepared(lab, given.chosen)
         if given.profile:
             return hot.functions(lab, ready[0], given.seconds) if ready else 1
-        every = measured(lab, ready, given.rounds, given.seconds)
+        every = measured(lab, ready, given.rounds, given.seconds, skipped)
     results = {name: measure.medians(rows) for name, rows in every.items()}
     paces = [row.pace for rows in every.values() for row in rows if row.pace is not None]
     command = shlex.join(["python3", "dev.py", "bench", *without_place(argv)])
@@ -97,7 +102,7 @@ def gateways(given: argparse.Namespace, argv: list[str]) -> int:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(report.page(results, skipped, given.subject, command, given.rounds, paces))
         say(f"\nwritten: {given.out.name}")
-    return 0 if results and not any(figures.errors for figures in results.values()) else 1
+    return 0 if results and not skipped and not any(figures.errors for figures in results.values()) else 1
 
 
 def main(argv: list[str]) -> int:

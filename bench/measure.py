@@ -108,6 +108,8 @@ def start(lab: Lab, target: Target) -> tuple[Running, float | None]:
             break
         time.sleep(0.005)
     log = running.child.tail() if running.child else ""
+    if running.child:
+        lab.children.stop(running.child)
     raise RuntimeError(f"{target.name} gave no good answer: status {status} {text[:500]}\n{log}")
 
 

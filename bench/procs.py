@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -99,6 +99,25 @@ class Child:
         for pid in pids[1:]:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def alone(work: Path) -> Generator[None]:
+    """One benchmark at a time in a checkout: two would measure each other, and they share their files."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "lock").open("a+") as lock:
+        if LINUX:
+            import fcntl
+
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                raise SystemExit(f"bench: another benchmark runs in this checkout (process {lock.read()})") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 class Children:

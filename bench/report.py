@@ -170,5 +170,5 @@ def page(
         ratios=ratios(results, subject),
         verdicts="\n".join(verdicts(results, subject)),
         targets="\n".join(f"- `{name}`: {TARGETS[name].about}" for name in results if name in TARGETS),
-        skipped="".join(f"\n- `{name}` was not measured: {why}" for name, why in skipped.items()),
+        skipped="".join(f"\n- not measured in full: `{name}`: {why}" for name, why in skipped.items()),
     )

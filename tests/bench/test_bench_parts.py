@@ -200,7 +200,7 @@ def test_report_page_has_no_gaps() -> None:
     page = report.page(RESULTS, {"portkey": "no Node"}, "tollgate", "python3 dev.py bench", 2, [40.0, 60.0])
     assert "$" not in page
     assert "40 to 60 ms" in page
-    assert "`portkey` was not measured: no Node" in page
+    assert "not measured in full: `portkey`: no Node" in page
 
 
 def test_medians_leave_out_what_is_unknown_and_add_up_errors() -> None:

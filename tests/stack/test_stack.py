@@ -106,7 +106,7 @@ def test_up_detached_says_where_everything_is(detached: tuple[Stack, str]) -> No
     stack, said = detached
     status = stack.status()
     assert status["running"] is True
-    assert status["base_url"] == f"http://127.0.0.1:{stack.port}/v1"
+    assert status["base_url"] == f"http://127.0.0.1:{stack.port}"
     assert set(status["pids"]) == PARTS
     assert all(birth(pid) for pid in status["pids"].values())
     assert status["fake_azure_url"] == status["fake_azure"]["control_url"]
@@ -163,7 +163,7 @@ def test_manage_works_on_the_running_stack(detached: tuple[Stack, str]) -> None:
     done = stack.run("manage", "keys", "create", "--name", "ana", "--json")
     assert done.returncode == 0, done.stderr
     key = json.loads(done.stdout)["key"]
-    request = urllib.request.Request(f"{stack.status()['base_url']}/models", headers={"Authorization": f"Bearer {key}"})
+    request = urllib.request.Request(f"{stack.status()['base_url']}/v1/models", headers={"Authorization": f"Bearer {key}"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert answer.status == 200
 

@@ -89,8 +89,9 @@ class Deployment:
     allowed_params: frozenset[str] = frozenset()
     """Passed through although the family refuses them."""
     dropped_params: frozenset[str] = frozenset()
-    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Body fields of the configuration, sent with each call that does not set them itself."""
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    """Body fields of the configuration, sent with each call that does not set them itself. They may hold secrets (the
+    key of a data source), so they hide in `repr`."""
     timeout: float | None = None
     """Seconds until the answer must have begun; None: the gateway's own limit."""
 

@@ -20,6 +20,7 @@ from shared.errors import ConfigError, Problem
 from shared.types import Json, Secret
 
 SECRET_FIELDS = frozenset({"api_key", "azure_ad_token", "client_secret", "azure_password"})
+BASE_NAMES = ("api_base", "base_url", "azure_endpoint")
 ENV_PREFIX = "os.environ/"
 VAULT_PREFIX = "keyvault/"
 _VAULT_NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
@@ -31,7 +32,7 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True, coerce_numbers_to_str=True)
 
     model: str = Field(min_length=1)
-    api_base: str | None = Field(None, validation_alias=AliasChoices("api_base", "base_url", "azure_endpoint"))
+    api_base: str | None = Field(None, validation_alias=AliasChoices(*BASE_NAMES))
     api_version: str | None = None
     api_key: Secret | None = None
     azure_ad_token: Secret | None = None
@@ -140,13 +141,9 @@ def parse(document: Document, environ: Mapping[str, str], vault: Mapping[str, st
     if not isinstance(data, dict) or "model_list" not in data:
         problems.append(document.problem((), "there is no model_list", NO_MODELS))
         raise ConfigError(problems)
-    try:
-        file = File.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError([*problems, *_explain(error, (), document)]) from error
     entries: dict[int, Entry] = {}
     unfilled = {p.where.partition(".")[0] for p in problems}
-    for index, given in enumerate(file.model_list):
+    for index, given in enumerate(data["model_list"] if isinstance(data["model_list"], list) else ()):
         path: Path = ("model_list", index)
         try:
             entry = Entry.model_validate(given)
@@ -154,6 +151,10 @@ def parse(document: Document, environ: Mapping[str, str], vault: Mapping[str, st
             problems += _explain(error, path, document)
         else:
             entries[index] = entry
+    try:
+        file = File.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError([*problems, *_explain(error, (), document)]) from error
     incomplete = frozenset(i for i in entries if where(("model_list", i)) in unfilled)
     return Config(file, entries, incomplete, problems)
 
@@ -208,12 +209,12 @@ def _explain(error: ValidationError, around: Path, document: Document) -> list[P
 
 
 def _problem(error: Json, path: Path, document: Document) -> Problem:
-    kind, given = error["type"], error.get("input")
+    kind, given = error["type"], document.at(path)  # as written: the value of a reference may be a secret
     if kind == "missing":
         return document.problem(path[:-1], f"{path[-1]} is missing", f"add '{path[-1]}: …' here")
     if kind == "extra_forbidden":
         return document.problem(path, "unknown field", suggestion(str(path[-1]), Entry.model_fields))
-    shown = "" if isinstance(given, (dict, list, Secret)) or _is_secret(path) else f" (it is {given!r})"
+    shown = "" if isinstance(given, (dict, list)) or _is_secret(path) else f" (it is {given!r})"
     return document.problem(path, f"{error['msg'].lower()}{shown}", "correct the value, or leave the field out")
 
 

@@ -31,25 +31,36 @@ class Document:
             path = path[:-1]
         return self.lines.get(path, 1)
 
+    def at(self, path: Path) -> Any:
+        """What the file itself says at a path, references as they are written; None where there is nothing."""
+        value = self.data
+        for part in path:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def problem(self, path: Path, message: str, remedy: str) -> Problem:
         return Problem(where(path), self.line(path), message, remedy)
 
 
 def read_document(text: str) -> Document:
     """YAML to plain values with lines. Dates stay text (an api_version may be unquoted). Raises ConfigError."""
+    reader = _Reader()
     try:
         root = yaml.compose(text, Loader=_Loader)
+        if root is None:
+            raise ConfigError([Problem("config", 1, "the file is empty", NO_MODELS)])
+        return Document(reader.value(root, ()), reader.lines, reader.problems)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
         remedy = "correct the YAML: indent with spaces, quote values that hold ': ' or '#'"
         raise ConfigError([Problem("config", line, f"not valid YAML: {error.problem}", remedy)]) from error
     except yaml.YAMLError as error:
         raise ConfigError([Problem("config", 1, f"not valid YAML: {error}", "save the file as UTF-8 text")]) from error
-    if root is None:
-        raise ConfigError([Problem("config", 1, "the file is empty", NO_MODELS)])
-    reader = _Reader()
-    return Document(reader.value(root, ()), reader.lines, reader.problems)
+    except RecursionError as error:
+        raise _too_large((), 1) from error
 
 
 NO_MODELS = "begin with 'model_list:' as in config.example.yaml"
@@ -78,13 +89,16 @@ class _Reader:
     def value(self, node: yaml.Node, path: Path) -> Any:
         self.lines[path] = node.start_mark.line + 1
         if len(self.lines) > _MOST_VALUES or len(path) > 40:
-            remedy = "split it: one config.yaml holds some thousand deployments at the most"
-            raise ConfigError([Problem(where(path), self.lines[path], "the file is too large or too deep", remedy)])
+            raise _too_large(path, self.lines[path])
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
-        return self._constructor.construct_object(node)
+        try:
+            return self._constructor.construct_object(node)
+        except ValueError as error:  # such as `!!int x`
+            mark = node.start_mark
+            raise yaml.constructor.ConstructorError(None, None, str(error), mark) from error
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> Json:
         own = {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
@@ -105,6 +119,11 @@ class _Reader:
                 here, line = where((*path, str(key.value))), key.start_mark.line + 1
                 self.problems.append(Problem(here, line, "given twice", "keep one of the two"))
             seen.add(str(key.value))
+
+
+def _too_large(path: Path, line: int) -> ConfigError:
+    remedy = "split it: one config.yaml holds some thousand deployments at the most"
+    return ConfigError([Problem(where(path), line, "the file is too large or too deep", remedy)])
 
 
 def where(path: Path) -> str:

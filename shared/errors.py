@@ -13,6 +13,7 @@ Sources: OpenAI API errors guide (2026-08); recorded Azure and Foundry errors (r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -299,9 +300,10 @@ def retry_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else 0.0
 
 
 def _short(text: str) -> str:

@@ -8,6 +8,7 @@ the first byte has gone to the client.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from random import Random
 
 from shared.catalog import Deployment
@@ -30,10 +31,10 @@ def plan(deployments: Sequence[Deployment], rng: Random) -> Sequence[Deployment]
 
 
 def _weighted_shuffle(deployments: list[Deployment], rng: Random) -> list[Deployment]:
-    """Efraimidis and Spirakis: the key random^(1/weight), largest first. A weight of 0 comes last."""
+    """Efraimidis and Spirakis, as a race: each arrives after an exponential time of its rate. A weight of 0 is last."""
     weights = _weights(deployments)
-    keyed = [(rng.random() ** (1 / w) if w > 0 else -1.0, i) for i, w in enumerate(weights)]
-    return [deployments[i] for _, i in sorted(keyed, reverse=True)]
+    keyed = [(rng.expovariate(w) if w > 0 else inf, i) for i, w in enumerate(weights)]
+    return [deployments[i] for _, i in sorted(keyed)]
 
 
 def _weights(deployments: list[Deployment]) -> list[float]:

@@ -18,42 +18,45 @@ class EventTooLarge(ValueError):
 class Splitter:
     """Cuts a byte stream into the `data` of its events. Memory is bounded by the largest event."""
 
-    __slots__ = ("_buffer", "_limit")
+    __slots__ = ("_after_cr", "_buffer", "_limit")
 
     def __init__(self, limit: int = 32 * 1024 * 1024) -> None:
         self._buffer = b""
         self._limit = limit
+        self._after_cr = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """-> the data of each event that is now complete; comments and events without data are left out.
 
         Raises EventTooLarge.
         """
-        buffer = self._buffer + chunk if self._buffer else chunk
-        if b"\r" in buffer:
-            return self._feed_any_line_end(buffer)
-        *blocks, self._buffer = buffer.split(b"\n\n")
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_lf(chunk)
+        *blocks, self._buffer = (self._buffer + chunk).split(b"\n\n")
         if len(self._buffer) > self._limit:
             raise EventTooLarge(f"an event is larger than {self._limit} bytes")
-        return [data for block in blocks if (data := _data(block)) is not None]
+        return [data for block in blocks if (data := _data(block))]
 
-    def _feed_any_line_end(self, buffer: bytes) -> list[bytes]:
-        """The rare case: line ends are made LF, but a CR at the very end waits for the LF that may follow it."""
-        held = b"\r" if buffer.endswith(b"\r") else b""
-        text = buffer[: len(buffer) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        self._buffer = b""
-        found = self.feed(text)
-        self._buffer += held
-        return found
+    def _with_lf(self, chunk: bytes) -> bytes:
+        """The rare case: every line end is made LF; an LF that completes the CR of the last chunk is left out."""
+        if not chunk:
+            return chunk
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def rest(self) -> bytes:
         """What has arrived of an event that never ended."""
         return self._buffer
 
 
-def _data(block: bytes) -> bytes | None:
-    """The data of one event: of one `data:` line as a rule, of several joined with LF as the standard says."""
+def _data(block: bytes) -> bytes:
+    """The data of one event: of one `data:` line as a rule, of several joined with LF as the standard says.
+
+    Empty data is no event (as the standard says).
+    """
     if block.startswith(b"data:") and b"\n" not in block:
         return block[6:] if block[5:6] == b" " else block[5:]
     lines = [line[6:] if line[5:6] == b" " else line[5:] for line in block.split(b"\n") if line[:5] == b"data:"]
-    return b"\n".join(lines) if lines else None
+    return b"\n".join(lines)

@@ -26,10 +26,12 @@ def read_usage(usage: Any) -> Usage | None:
     given: Json = usage
     received = _part(given, "prompt_tokens_details") or _part(given, "input_tokens_details")
     produced = _part(given, "completion_tokens_details") or _part(given, "output_tokens_details")
+    total = _count(given, "prompt_tokens", "input_tokens")
     return Usage(
-        input_tokens=_count(given, "prompt_tokens", "input_tokens"),
+        input_tokens=total,
         output_tokens=_count(given, "completion_tokens", "output_tokens"),
-        cached_input_tokens=_count(received, "cached_tokens"),
+        # Foundry reported 161 cached tokens of 7 (recorded 2026-08): more than all would make a negative price
+        cached_input_tokens=min(total, _count(received, "cached_tokens")),
         reasoning_tokens=_count(produced, "reasoning_tokens"),
         audio_input_tokens=_count(received, "audio_tokens"),
         audio_output_tokens=_count(produced, "audio_tokens"),
@@ -84,6 +86,6 @@ def _part(usage: Json, name: str) -> Json:
 def _count(usage: Json, *names: str) -> int:
     for name in names:
         value = usage.get(name)
-        if isinstance(value, int) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
     return 0

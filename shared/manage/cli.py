@@ -21,10 +21,10 @@ Exit codes: 0 done, 1 the command failed, 2 the arguments are wrong.
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if not getattr(options, "act", None):
-        parser.parse_args([*arguments, "--help"])
+    options = _parser().parse_args(arguments)
+    if options.act is None:  # a group without a command: say what there is
+        options.help()
+        return 2
     try:
         return asyncio.run(_act(options, Context(with_local_settings(environ))))
     except ConfigError as error:
@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    groups = parser.add_subparsers(metavar="GROUP", required=True)
+    parser.set_defaults(act=None, help=parser.print_help)
+    groups = parser.add_subparsers(metavar="GROUP")
     _add_keys(groups)
     _add_usage(groups)
     _add_config(groups)
@@ -63,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_keys(groups: Any) -> None:
     group = groups.add_parser("keys", help="make, list and revoke the keys that callers use")
-    commands = group.add_subparsers(metavar="COMMAND", required=True)
+    group.set_defaults(help=group.print_help)
+    commands = group.add_subparsers(metavar="COMMAND")
     create = commands.add_parser(
         "create",
         help="make a key and show it, once",
@@ -104,7 +106,8 @@ def _add_usage(groups: Any) -> None:
 
 def _add_config(groups: Any) -> None:
     group = groups.add_parser("config", help="look at the configuration")
-    commands = group.add_subparsers(metavar="COMMAND", required=True)
+    group.set_defaults(help=group.print_help)
+    commands = group.add_subparsers(metavar="COMMAND")
     checking = commands.add_parser(
         "check",
         help="say everything that is wrong with config.yaml, or what it comes to",

@@ -28,8 +28,8 @@ def chat_request(body: Mapping[str, Any], deployment: Deployment, *, ask_usage: 
     if changed.get("stream") is True and ask_usage:
         given = changed.get("stream_options")
         changed["stream_options"] = {**(given if isinstance(given, dict) else {}), "include_usage": True}
-    elif not ask_usage:
-        changed.pop("stream_options", None)
+    else:
+        changed.pop("stream_options", None)  # refused without `stream`, also when it is a default of the configuration
     try:
         return orjson.dumps(changed)
     except orjson.JSONEncodeError as error:
@@ -117,7 +117,7 @@ class ChatStream:
             event = orjson.loads(data)
         except orjson.JSONDecodeError:
             event = None
-        if not isinstance(event, dict):
+        if not isinstance(event, dict) or not isinstance(event.get("choices") or [], list):
             self.error = errors.bad_answer()
             return b""
         if event.get("error") and not event.get("choices"):
@@ -162,7 +162,7 @@ class ChatStream:
             if not isinstance(choice, dict):
                 continue
             delta = choice.get("delta")
-            if delta is None:
+            if not isinstance(delta, dict):
                 choice["delta"] = {}
                 choice.setdefault("finish_reason", None)
             elif content := delta.get("content") or delta.get("tool_calls") or delta.get("refusal"):

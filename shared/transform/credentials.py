@@ -33,7 +33,7 @@ def credential_of(params: Params, place: Place, environ: Mapping[str, str], refr
     own = _own_credential(params, authority, scope, environ)
     if own:
         return own
-    if not refresh:  # `enable_azure_ad_token_refresh` asks for DefaultAzureCredential
+    if not (refresh or params.client_id):  # both ask for DefaultAzureCredential, the latter with that identity
         if environ.get("AZURE_API_KEY"):
             return Credential("api_key", Secret(environ["AZURE_API_KEY"]))
         if environ.get("AZURE_AD_TOKEN"):

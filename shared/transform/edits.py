@@ -80,8 +80,8 @@ def name_token_limit(body: Json, family: Family) -> None:
     """`max_tokens` by the name that the model knows; an explicit `max_completion_tokens` wins over it."""
     if family.token_limit == "max_completion_tokens" and "max_tokens" in body:
         limit = body.pop("max_tokens")
-        if limit is not None:
-            body.setdefault("max_completion_tokens", limit)
+        if limit is not None and body.get("max_completion_tokens") is None:
+            body["max_completion_tokens"] = limit
     elif family.token_limit == "max_tokens" and "max_completion_tokens" in body:
         limit = body.pop("max_completion_tokens")
         if limit is not None:
@@ -166,5 +166,9 @@ def _tool_choice_refusals(body: Json, deployment: Deployment) -> list[tuple[str,
 
 
 def older(deployment: Deployment, since: str) -> bool:
-    """Whether the deployment is called at a dated api-version from before `since` (YYYY-MM-DD)."""
-    return deployment.surface.version == "dated" and deployment.api_version[:10] < since
+    """Whether the deployment is called at a dated api-version of Azure OpenAI from before `since` (YYYY-MM-DD).
+
+    Foundry's /models route has dates of its own, of which 2024-05-01-preview is the last.
+    """
+    surface = deployment.surface
+    return surface.version == "dated" and surface.name != "foundry" and deployment.api_version[:10] < since

@@ -142,7 +142,7 @@ _O_MINI_NAME = re.compile(r"(?:^|[^a-z0-9])o1-(?:mini|preview)(?=[-.]|$)", re.I)
 _GPT5_NAME = re.compile(r"gpt-(?P<major>[5-9])(?:\.(?P<minor>\d+))?(?P<chat>(?:-[\w]+)*?-chat)?(?=[-.]|$)", re.I)
 _GPT35_NAME = re.compile(r"gpt-?3\.?5", re.I)
 _AUDIO_NAME = re.compile(r"(?:^|[^a-z0-9])audio(?=[-.]|$)", re.I)
-_MAKERS_OWN = re.compile(r"gpt|chatgpt|^o\d|davinci|omni", re.I)
+_MAKERS_OWN = re.compile(r"gpt(?!-oss)|^o\d|davinci|omni", re.I)  # gpt-oss takes reasoning_effort, as others' models do
 
 
 def family_of_name(name: str, *, openai_models: bool = True) -> Family:

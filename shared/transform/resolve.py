@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.catalog import Catalog, Deployment, Family, Provider
-from shared.config import Config, Entry, File, Params, suggestion
+from shared.config import BASE_NAMES, Config, Entry, File, Params, suggestion
 from shared.document import Document, Path
 from shared.errors import BadSetting, ConfigError, Problem
 from shared.transform.credentials import credential_of
 from shared.transform.families import family_named, family_of_name, family_of_series, with_capabilities
-from shared.transform.surfaces import OPENAI_ROOT, Place, is_azure_host, is_loopback, locate
+from shared.transform.surfaces import OPENAI_ROOT, Place, is_azure_host, locate
 
 PROVIDERS: tuple[Provider, ...] = ("azure", "azure_text", "azure_ai", "openai")
 _FAMILY_PREFIXES = {"o_series/": "o_series", "gpt5_series/": "gpt-5"}
@@ -58,16 +58,18 @@ def resolve(
     warnings = _unknown_settings(file, document)
     found: dict[str, list[Deployment]] = {}
     names = _Names(file, environ, frozenset(h.lower() for h in trusted_hosts))
-    for index, entry in config.entries.items():
-        section = "litellm_params" if "litellm_params" in document.data["model_list"][index] else "params"
+    for index in range(len(document.data["model_list"])):
+        section = "params" if document.at(("model_list", index, "params")) else "litellm_params"
         path: Path = ("model_list", index, section)
-        problems += _unknown_params(entry.params, path, document, warnings)
-        if index in config.incomplete:
+        problems += _unknown_params(path, document, warnings)
+        if index in config.incomplete or not (entry := config.entries.get(index)):
             continue
         try:
             deployment = names.deployment(entry, 1 + len(found.get(entry.model_name, [])))
         except BadSetting as error:
-            problems.append(document.problem((*path, error.field), str(error), error.remedy))
+            names = BASE_NAMES if error.field == "api_base" else (error.field,)
+            here = (*path, next((n for n in names if document.at((*path, n)) is not None), error.field))
+            problems.append(document.problem(here, _as_written(error, entry, document.at(here)), error.remedy))
             continue
         found.setdefault(entry.model_name, []).append(deployment)
     if problems:
@@ -94,8 +96,8 @@ class _Names:
             self._check_trust(place)
         model = (params.base_model or info.base_model or "").rpartition("/")[2] or named.deployment
         name = place.deployment or named.deployment
-        resource = place.root.split("//", 1)[1].split("/")[0]
-        if not is_loopback(place.host):
+        resource = place.root.split("//", 1)[1].split("/")[0]  # whole, unless Azure's own: "api" would hide any "api"
+        if is_azure_host(place.host):
             resource = place.host.split(".")[0]
         drop = self._settings.drop_params if params.drop_params is None else params.drop_params
         return Deployment(
@@ -149,7 +151,7 @@ def _named(params: Params) -> _Named:
     first, slash, rest = params.model.partition("/")
     if slash and first in PROVIDERS:
         provider = first
-    elif slash and first in _OTHER_PROVIDERS:
+    elif slash and (first in _OTHER_PROVIDERS or not params.api_base):  # api.openai.com serves no model with a slash
         raise BadSetting("model", f"{first!r} is not served by this gateway", f"write one of {', '.join(PROVIDERS)}")
     else:
         # a bare name is OpenAI's own model, as in the seed; with an Azure base it is a deployment
@@ -161,7 +163,7 @@ def _named(params: Params) -> _Named:
         for prefix, name in _FAMILY_PREFIXES.items():
             if rest.startswith(prefix):
                 rest, family = rest.removeprefix(prefix), name
-    if not rest or (provider == "azure" and "/" in rest.removeprefix("responses/")):
+    if not rest.strip("./") or (provider == "azure" and "/" in rest.removeprefix("responses/")):
         raise BadSetting("model", f"{params.model!r} names no deployment", "write azure/DEPLOYMENT-NAME")
     return _Named(provider, rest.removeprefix("responses/") if provider == "azure" else rest, family)
 
@@ -169,6 +171,12 @@ def _named(params: Params) -> _Named:
 _OTHER_PROVIDERS = frozenset(
     "anthropic bedrock vertex_ai gemini cohere mistral groq ollama huggingface together_ai".split()
 )
+
+
+def _as_written(error: BadSetting, entry: Entry, written: Any) -> str:
+    """The complaint with the file's own words: the value of a reference may be a secret in the wrong place."""
+    value: Any = getattr(entry.params, error.field, None)
+    return str(error) if value is None else str(error).replace(repr(value), repr(written))
 
 
 def _family(entry: Entry, named: _Named) -> Family:
@@ -191,14 +199,17 @@ def _body_defaults(params: Params) -> dict[str, Any]:
     return {k: v for k, v in extra.items() if k in BODY_DEFAULTS} | params.extra_body
 
 
-def _unknown_params(params: Params, path: Path, document: Document, warnings: list[str]) -> list[Problem]:
+def _unknown_params(path: Path, document: Document, warnings: list[str]) -> list[Problem]:
+    """Read from the file itself, so that an entry with other mistakes has them all named at once."""
     problems: list[Problem] = []
-    for name in params.model_extra or {}:
+    known = {*Params.model_fields, *BASE_NAMES, *BODY_DEFAULTS}
+    given = document.at(path)
+    for name in given if isinstance(given, dict) else ():
         here = (*path, name)
         if name in NOTED:
             warnings.append(f"line {document.line(here)}: {name} has no effect here yet")
-        elif name not in BODY_DEFAULTS:
-            remedy = suggestion(name, {*Params.model_fields, *BODY_DEFAULTS})
+        elif name not in known:
+            remedy = suggestion(name, sorted(known))
             problems.append(
                 document.problem(here, "unknown setting", f"{remedy}, or put it under extra_body to send it")
             )

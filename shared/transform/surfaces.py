@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 from shared.catalog import Deployment, Provider, Surface
 from shared.errors import BadSetting
@@ -41,7 +41,9 @@ AZURE_HOSTS = re.compile(
     r"\.(?:openai\.azure|cognitiveservices\.azure|services\.ai\.azure|api\.cognitive\.microsoft|models\.ai\.azure|"
     r"inference\.ai\.azure|azure-api)\.(?:com|us|cn|net)$"
 )
-_OPERATION = re.compile(r"/(?:chat/completions|completions|embeddings|responses|images/\w+|audio/\w+|messages)$")
+_OPERATION = re.compile(  # but a deployment may be called `embeddings`
+    r"(?<!/deployments)/(?:chat/completions|completions|embeddings|responses|images/\w+|audio/\w+|messages)$"
+)
 _DEPLOYMENT = re.compile(r"(?P<root>.*)/openai/deployments/(?P<name>[^/]+)(?P<extensions>/extensions)?$")
 
 
@@ -63,8 +65,8 @@ def locate(base: str, version: str, provider: Provider, *, version_given: bool =
     version: the configured api-version, or one from the environment when `version_given` is false: a version
     inside the URL then wins over it.
     """
-    split = urlsplit(base.strip())
-    if split.scheme not in ("https", "http") or not split.hostname:
+    split = _split(base.strip())
+    if not split or split.scheme not in ("https", "http") or not split.hostname:
         raise BadSetting("api_base", f"{base!r} is not a URL", "write https://NAME.openai.azure.com")
     if split.scheme == "http" and not is_loopback(split.hostname):
         raise BadSetting("api_base", "http would send credentials in clear text", "write https://…")
@@ -79,6 +81,14 @@ def locate(base: str, version: str, provider: Provider, *, version_given: bool =
     return Place(
         surface, f"{split.scheme}://{split.netloc}{prefix}", split.hostname, _version_for(surface, version), name
     )
+
+
+def _split(base: str) -> SplitResult | None:
+    try:
+        split = urlsplit(base)
+        return split if split.port is None or split.port else None
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return None
 
 
 def check_version(version: str) -> None:
@@ -102,7 +112,7 @@ def _surface_of(path: str, host: str, version: str, provider: Provider) -> tuple
                 f"a base URL with /openai/deployments/ needs a dated api_version, not {version!r}",
                 "write the resource's root (https://NAME.openai.azure.com), or a dated api_version",
             )
-        return row, found["root"], found["name"]
+        return row, found["root"], unquote(found["name"])
     for ending, name in (("/openai/v1", "v1"), ("/models", "foundry")):
         if path.endswith(ending):
             return SURFACES[name], path.removesuffix(ending), None
@@ -150,7 +160,7 @@ def _query(surface: Surface, version: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
 def is_azure_host(host: str) -> bool:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,22 @@ class HostProcess:
         code = self.process.wait(limit)
         self._output.close()
         return code
+
+
+def in_background(host: HostProcess, path: str, into: list[Any]) -> threading.Thread:
+    """Ask for something that takes a while, and return when the app has begun with it."""
+
+    def get() -> None:
+        try:
+            into.append(httpx.get(host.url + path, timeout=20, trust_env=False))
+        except httpx.HTTPError as error:
+            into.append(error)
+
+    before = host.client.get("/seen").json()["begun"]
+    thread = threading.Thread(target=get)
+    thread.start()
+    until(lambda: host.client.get("/seen").json()["begun"] > before)
+    return thread
 
 
 def until[T](check: Callable[[], T], limit: float = 15) -> T:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.host.host_process import QUIET, SAMPLE, HostProcess, alive, until
+from tests.host.host_process import QUIET, SAMPLE, HostProcess, alive, in_background, until
 
 HEAD = "import azure.functions as func\napp = func.FunctionApp()\n"
 CLASSIC = """
@@ -124,79 +123,11 @@ def test_classic_http_functions(tmp_path: Path, mode: str) -> None:
         assert host.client.get("/api/plain").text == "plain"
 
 
-def in_background(url: str, into: list[Any]) -> threading.Thread:
-    def get() -> None:
-        try:
-            into.append(httpx.get(url, timeout=20, trust_env=False))
-        except httpx.HTTPError as error:
-            into.append(error)
-
-    thread = threading.Thread(target=get)
-    thread.start()
-    return thread
-
-
-@pytest.mark.parametrize(
-    ("mode", "number"), [("asgi", signal.SIGTERM), ("asgi", signal.SIGINT), ("process", signal.SIGTERM)]
-)
-def test_ending_lets_requests_finish_and_runs_atexit(tmp_path: Path, mode: str, number: signal.Signals) -> None:
-    note, got = tmp_path / "note", list[Any]()
-    with HostProcess(tmp_path, SAMPLE, "--no-auth", mode=mode, SAMPLE_ATEXIT=str(note), **QUIET) as host:
-        worker = host.facts["worker_pid"]
-        thread = in_background(f"{host.url}/slow?n=6", got)
-        time.sleep(0.3)
-        started = time.monotonic()
-        assert host.stop(number) == 0
-        thread.join()
-    assert got[0].text == "late"
-    assert time.monotonic() - started < 3
-    assert note.read_text() == "done"
-    assert not alive(worker)
-    assert "Traceback" not in host.log()
-
-
-def test_requests_that_do_not_end_are_cut_off_after_the_grace(tmp_path: Path, mode: str) -> None:
-    note, got = tmp_path / "note", list[Any]()
-    arguments = ("--no-auth", "--grace", "0.3")
-    with HostProcess(tmp_path, SAMPLE, *arguments, mode=mode, SAMPLE_ATEXIT=str(note), **QUIET) as host:
-        thread = in_background(f"{host.url}/sse?n=1000&pause=0.1", got)
-        time.sleep(0.3)
-        assert host.stop() == 0
-        thread.join()
-    assert isinstance(got[0], httpx.RemoteProtocolError)
-    assert note.read_text() == "done"
-
-
-def test_a_thread_that_is_stuck_does_not_keep_the_process(tmp_path: Path, mode: str) -> None:
-    note, got = tmp_path / "note", list[Any]()
-    arguments = ("--no-auth", "--grace", "0.2")
-    with HostProcess(tmp_path, SAMPLE, *arguments, mode=mode, SAMPLE_ATEXIT=str(note), **QUIET) as host:
-        worker, thread = host.facts["worker_pid"], in_background(f"{host.url}/stuck", got)
-        time.sleep(0.3)
-        started = time.monotonic()
-        assert host.stop() == 0
-        thread.join()
-    assert time.monotonic() - started < 5
-    assert note.read_text() == "done"
-    assert not alive(worker)
-
-
-def test_a_worker_ends_when_its_host_is_killed(tmp_path: Path) -> None:
-    note = tmp_path / "note"
-    arguments = ("--no-auth", "--grace", "0.5")
-    with HostProcess(tmp_path, SAMPLE, *arguments, mode="process", SAMPLE_ATEXIT=str(note), **QUIET) as host:
-        assert alive(host.facts["worker_pid"])
-        host.stop(signal.SIGKILL)
-        until(lambda: not alive(host.facts["worker_pid"]), 5)
-    assert note.read_text() == "done"
-
-
 def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
     got: list[Any] = []
     with HostProcess(tmp_path, SAMPLE, "--no-auth", mode="process", **QUIET) as host:
         worker = host.facts["worker_pid"]
-        thread = in_background(f"{host.url}/slow", got)
-        time.sleep(0.2)
+        thread = in_background(host, "/slow", got)
         assert host.client.get("/die").status_code == 502
         thread.join()
         assert got[0].status_code == 502

@@ -201,9 +201,7 @@ class Stack:
         return AsyncOpenAI(api_key=key.text, base_url=self.url + path, **(_PATIENT | options))
 
     def azure_openai(self, key: Key, version: str = "2024-10-21", **options: Any) -> AzureOpenAI:
-        return AzureOpenAI(
-            api_key=key.text, azure_endpoint=self.url, api_version=version, **(_PATIENT | options)
-        )
+        return AzureOpenAI(api_key=key.text, azure_endpoint=self.url, api_version=version, **(_PATIENT | options))
 
     def post(self, key: Key | None, body: Any, path: str = "/v1/chat/completions", **options: Any) -> httpx.Response:
         headers = {**(key.bearer if key else {}), **options.pop("headers", {})}

@@ -22,7 +22,16 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-seen: dict[str, Any] = {"timer": [], "jobs": [], "blobs": [], "cancelled": 0, "closed": 0, "gone": 0, "cut": 0}
+seen: dict[str, Any] = {
+    "timer": [],
+    "jobs": [],
+    "blobs": [],
+    "cancelled": 0,
+    "closed": 0,
+    "gone": 0,
+    "cut": 0,
+    "begun": 0,
+}
 mark: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="unset")
 
 
@@ -47,6 +56,7 @@ async def sse(req: Request) -> Response:
     count, pause = int(req.query_params.get("n", 100)), float(req.query_params.get("pause", 0))
 
     async def events() -> AsyncIterator[bytes]:
+        seen["begun"] += 1
         try:
             for i in range(count):
                 yield b'data: {"i": %d, "sent": %d}\n\n' % (i, time.time_ns())
@@ -84,6 +94,7 @@ async def context_is_the_handlers_own(req: Request) -> Response:
 @app.route("slow", methods=["GET"])
 async def slow(req: Request) -> Response:
     """A handler that waits, and asks whether its client is still there."""
+    seen["begun"] += 1
     for _ in range(int(req.query_params.get("n", 30))):
         await asyncio.sleep(0.1)
         if await req.is_disconnected():
@@ -162,6 +173,7 @@ async def nothing(req: Request) -> Response:
 
 @app.route("stuck", methods=["GET"])
 def stuck(req: Request) -> Response:
+    seen["begun"] += 1
     time.sleep(60)
     return Response("late")
 

@@ -83,7 +83,6 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: Any) -> Any:
             drain=settings.first_byte_seconds if settings.on_disconnect == "drain" else 0.0,
             flush_each=settings.usage_flush == "request",
         ),
-        closing=(tokens.close, vault.close, tables.close),
     )
 
 

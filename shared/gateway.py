@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from urllib.parse import unquote
 
 from shared import auth, errors, routing
 from shared.call import Call
@@ -40,6 +41,7 @@ class Limits:
     first_byte: float = 210.0
     stream_peek: float = 10.0
     """How long the first event of a stream is waited for before the client gets its status; then silence is filled."""
+    stream_end: float = 1.0
     error_body: int = 256 * 1024
     answer_body: int = 64 * 1024 * 1024
     drain: float = 0.0
@@ -85,7 +87,7 @@ class Gateway:
         allowed = [a for a in self.catalog.aliases() if principal.may_use(a)]
         if request.endpoint == "models_list":
             return list_models(allowed)
-        alias = request.path_params.get("alias", "")
+        alias = unquote(request.path_params.get("alias", ""))
         if alias not in allowed:
             raise errors.model_not_found(alias)
         return describe_model(alias)
@@ -113,8 +115,8 @@ class Gateway:
         """Read the body and find the alias. Raises ApiError 4xx."""
         request, principal = call.request, call.principal
         assert principal is not None
-        alias = request.path_params.get("alias")
-        call.alias = alias or ""
+        alias = unquote(request.path_params.get("alias", ""))  # the host leaves %2F as it is
+        call.alias = alias
         call.body = read_json(call.endpoint, request.body, request.headers.get("content-type", ""))
         if not alias:
             alias = call.body.get("model")
@@ -133,7 +135,7 @@ class Gateway:
 
     async def _answer(self, call: Call) -> Reply:
         """Ask one deployment after the other until one answers. All of it happens before the client's first byte."""
-        serving = [d for d in self.catalog.of(call.alias) if d.mode in ("chat", "responses", "batch")]
+        serving = [d for d in self.catalog.of(call.alias) if d.mode in ("chat", "batch")]
         if not serving:
             raise errors.bad_request(
                 f"The model '{call.alias}' does not serve /{call.endpoint.operation}.",
@@ -251,6 +253,10 @@ class Gateway:
                     if stream.ended:
                         await self._settle_early(call)
                     yield out
+                if stream.done:
+                    # the end of the body belongs to the last event: read, the connection can serve another call
+                    await pump.next_within(self.limits.stream_end)
+                    break
                 if stream.error or (chunk := await pump.next()) is None:
                     break
                 out = stream.feed(chunk)

@@ -20,9 +20,12 @@ _HOST = re.compile(
 _PATH = re.compile(r"(?<![\w.])/(?:home|usr|opt|var|tmp|etc|root|app|mnt|srv|proc|Users)/[^\s'\"]+|[A-Z]:\\[^\s'\"]+")
 _TOKEN = re.compile(r"\b(?:sk-[\w-]{8,}|eyJ[\w.-]{10,})|\b(?:sig|code|api-key)=[^\s&'\"]+")
 
+MOST_CHARACTERS = 4000
+
 
 def redact(text: str, hide: Mapping[str, str]) -> str:
     """`text` without what a client must not see: given names, hosts, addresses, paths, tokens, tracebacks."""
+    text = text[:MOST_CHARACTERS]
     if "Traceback (most recent call last)" in text or "<html" in text.lower():
         return ""
     pieces: list[str] = []
@@ -30,7 +33,7 @@ def redact(text: str, hide: Mapping[str, str]) -> str:
     for link in _URL.finditer(text):  # a link to public documentation stays whole, any other goes
         pieces += _redact_words(text[end : link.start()], hide), link.group(0) if _is_public(link.group(1)) else _HIDDEN
         end = link.end()
-    return ("".join(pieces) + _redact_words(text[end:], hide))[:4000]
+    return "".join(pieces) + _redact_words(text[end:], hide)
 
 
 _HIDDEN = "[hidden]"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any
@@ -43,7 +43,6 @@ class Parts:
     upstream: Upstream
     usage: UsageLog
     limits: Limits
-    closing: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +192,6 @@ class Service:
             rng=SystemRandom(),
             limits=parts.limits,
         )
-
-    async def close(self) -> None:
-        """For hosts that end in good order: what is owed is written, connections are closed."""
-        if isinstance(self._parts, Parts):
-            await self._parts.usage.flush()
-            for close in self._parts.closing:
-                await close()
 
 
 async def _vault_values(document: Document, vault: Secrets) -> dict[str, str]:

@@ -79,7 +79,7 @@ class ChatStream:
         """Fields of an event without choices, which wait for the next event that has some."""
         self._head: Json = {"id": "", "object": "chat.completion.chunk", "created": 0}
         self._finished = False
-        self._done = False
+        self.done = False
         self._characters = 0
         self._deltas = 0
         self.usage: Usage | None = None
@@ -89,7 +89,7 @@ class ChatStream:
     @property
     def ended(self) -> bool:
         """True after [DONE], or after a finish_reason when the upstream then ended cleanly without one."""
-        return self._done or (self._finished and not self._splitter.rest().strip())
+        return self.done or (self._finished and not self._splitter.rest().strip())
 
     def feed(self, chunk: bytes) -> bytes:
         """-> the events that are now complete, as the client shall see them; empty when there are none yet."""
@@ -100,7 +100,7 @@ class ChatStream:
             return b""
         out: list[bytes] = []
         for data in found:
-            if self.error or self._done:
+            if self.error or self.done:
                 break
             out.append(self._event(data))
         return b"".join(out)
@@ -111,7 +111,7 @@ class ChatStream:
 
     def _event(self, data: bytes) -> bytes:
         if data == b"[DONE]":
-            self._done = True
+            self.done = True
             return self._release_held() + sse.DONE
         try:
             event = orjson.loads(data)

@@ -67,8 +67,8 @@ def resolve(
         try:
             deployment = names.deployment(entry, 1 + len(found.get(entry.model_name, [])))
         except BadSetting as error:
-            names = BASE_NAMES if error.field == "api_base" else (error.field,)
-            here = (*path, next((n for n in names if document.at((*path, n)) is not None), error.field))
+            spelt = BASE_NAMES if error.field == "api_base" else (error.field,)
+            here = (*path, next((n for n in spelt if document.at((*path, n)) is not None), error.field))
             problems.append(document.problem(here, _as_written(error, entry, document.at(here)), error.remedy))
             continue
         found.setdefault(entry.model_name, []).append(deployment)

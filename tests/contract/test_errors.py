@@ -175,11 +175,11 @@ def test_stream_that_never_begins_has_its_status(stack: Stack, key: Key, fake: F
 def test_api_version_that_knows_no_stream_options_is_served_all_the_same(
     stack: Stack, key: Key, fake: FakeAzure
 ) -> None:
-    """The one request that is sent again to the same deployment. Last of its alias: the gateway remembers."""
-    fake.add_fault("reject_stream_options", times=-1, deployment="gpt-4-vision")
+    """The one request that is sent again to the same deployment. No other test uses the alias: the gateway remembers."""
+    fake.add_fault("reject_stream_options", times=-1, deployment="chatgpt-v-2")
     with stack.openai(key) as client:
         for _ in range(2):
-            chunks = list(client.chat.completions.create(**ask("count to 3", "gpt-4-vision"), stream=True))
+            chunks = list(client.chat.completions.create(**ask("count to 3", "old-version"), stream=True))
             assert "".join(c.choices[0].delta.content or "" for c in chunks) == "1 2 3"
     assert ["stream_options" in r.body for r in upstream_calls(fake)] == [True, False, False]
     assert [(e["estimated"], e["output_tokens"]) for e in stack.usage(key, 2)] == [(True, 3), (True, 3)]

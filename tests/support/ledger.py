@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -21,7 +22,10 @@ class Ledger:
     """Events and totals of one key, which is named by its id: the first 12 characters of its digest."""
 
     def __init__(self, connection: str) -> None:
-        self._connection = connection
+        self._service = TableServiceClient.from_connection_string(connection)
+
+    def close(self) -> None:
+        self._service.close()
 
     def events(self, key_id: str) -> list[Row]:
         """Every event, in the order in which they were written."""
@@ -39,15 +43,15 @@ class Ledger:
         return {name: sum(row[name] for row in rows) for name in COUNTED}
 
     def _rows(self, prefix: str, key_id: str) -> Iterator[Row]:
-        with TableServiceClient.from_connection_string(self._connection) as service:
-            for table in service.query_tables(f"TableName ge '{prefix}' and TableName lt '{prefix}~'"):
-                client = service.get_table_client(table.name)
-                inside = f"PartitionKey ge '{key_id}' and PartitionKey lt '{key_id}~'"
-                try:
-                    for entity in client.query_entities(inside):
-                        yield {k: v.value if hasattr(v, "value") else v for k, v in entity.items()}
-                except ResourceNotFoundError:
-                    continue
+        day = datetime.now(UTC)
+        for month in sorted({f"{d:%Y%m}" for d in (day - timedelta(days=1), day)}):
+            client = self._service.get_table_client(prefix + month)
+            inside = f"PartitionKey ge '{key_id}' and PartitionKey lt '{key_id}~'"
+            try:
+                for entity in client.query_entities(inside):
+                    yield {k: v.value if hasattr(v, "value") else v for k, v in entity.items()}
+            except ResourceNotFoundError:
+                continue
 
 
 def sum_of(events: list[Row]) -> Row:

@@ -50,6 +50,7 @@ def aliases(fake: FakeAzure) -> list[Row]:
         ("grok-4", {"model": "azure_ai/grok-4", "api_base": foundry.url, "api_key": foundry.key}, {}),
         ("plain", {"model": "openai/gpt-4o", "api_base": f"{plain.url}/v1", "api_key": plain.key}, {}),
         ("asyncfilter", azure("gpt-4o-asyncfilter"), {"base_model": "gpt-4o"}),
+        ("old-version", azure("chatgpt-v-2"), {}),
         ("hidden-name", azure("my-gpt4-deployment"), {}),
         ("two", azure("my-gpt4-deployment", weight=1), {}),
         ("two", azure("my-gpt4-deployment", weight=1, **elsewhere), {}),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def until[T](check: Callable[[], T], limit: float = 10, every: float = 0.02) -> T:
+def until[T](check: Callable[[], T], limit: float = 10, every: float = 0.01) -> T:
     """The first true value of the check; fails when there is none in time."""
     end = time.monotonic() + limit
     while True:

@@ -125,7 +125,7 @@ class Usage:
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
     estimated: bool = False
-    """True when Azure sent no figures and the gateway counted by its own rule (docs/usage.md)."""
+    """True when Azure sent no figures and the gateway counted by its own rule (docs/streams.md)."""
 
 
 @dataclass(slots=True)

@@ -181,7 +181,7 @@ def test_process_that_ends_in_good_order_writes_what_it_owes(
     fake.add_fault("slow_chunks", seconds=0.2)
     with RawClient(stack) as background:  # something in flight: nothing is written when idle
         background.post(key, ask("count to 1000", stream=True))
-        background.read_until(b'" 1"')
+        background.read_until(b'" 2"')
         for _ in range(5):
             assert stack.post(key, ask("count to 3")).status_code == 200
         stack.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import time
 from typing import Any, Self
 
 from tests.support.stack import Key, Stack
@@ -37,9 +38,11 @@ class RawClient:
             f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         ).encode()
 
-    def read_until(self, text: bytes) -> bytes:
-        """Everything so far, once it holds the text. Fails when the connection ends before."""
+    def read_until(self, text: bytes, limit: float = 20) -> bytes:
+        """Everything so far, once it holds the text. Fails when the connection ends before, or the time."""
+        end = time.monotonic() + limit
         while text not in self.seen:
+            assert time.monotonic() < end, f"no {text!r} within {limit} s: {self.seen[-500:]!r}"
             piece = self._socket.recv(65536)
             assert piece, f"the connection ended without {text!r}: {self.seen[-500:]!r}"
             self.seen += piece

@@ -125,7 +125,7 @@ BROKEN = [
     Broken("empty", "", 1, "the file is empty", "begin with 'model_list:'"),
     Broken("comment only", "# nothing\n", 1, "the file is empty", "begin with 'model_list:'"),
     Broken("tab", "a:\n\t- b\n", 2, "cannot start any token", QUOTE),
-    Broken("unclosed", "a: [1,\n", 2, "but got '<stream end>'", QUOTE),
+    Broken("unclosed", "a: [1,\n", 2, "but found '<stream end>'", QUOTE),
     Broken("indent", "a: 1\n b: 2\n", 2, "mapping values are not allowed here", QUOTE),
     Broken("unknown anchor", "a: *nope\n", 1, "found undefined alias", QUOTE),
     Broken("two documents", "a: 1\n---\nb: 2\n", 2, "but found another document", QUOTE),

@@ -1,4 +1,4 @@
-"""Owns what the stack asks of the running gateway, as any client would: is it ready, is this key good, make a key.
+"""Owns what the stack asks of the gateway: is its configuration good, is it ready, is this key good, make a key.
 
 Must not import the app: it speaks HTTP to it, and runs `python -m shared.manage` as an operator would.
 """
@@ -42,6 +42,13 @@ def models(url: str, key: str) -> list[str] | None:
     if status != 200:
         raise DemoKeyError(f"GET /v1/models answers {status} to the demo key: {text[:600]}")
     return [str(model["id"]) for model in json.loads(text).get("data", [])]
+
+
+def config_problems(environ: Mapping[str, str], config: str) -> str:
+    """What the operator's own command says is wrong with a configuration; empty when nothing is."""
+    command = [sys.executable, "-m", "shared.manage", "config", "check", config]
+    done = subprocess.run(command, cwd=ROOT, env=dict(environ), capture_output=True, text=True, check=False)
+    return (done.stderr or done.stdout).strip() if done.returncode else ""
 
 
 def make_demo_key(environ: Mapping[str, str]) -> str:

@@ -83,6 +83,7 @@ class Stack:
             self._start_fake()
         self._settle_settings(Path(self.options.config or self.layout.config))
         self.run.gateway_url = f"http://127.0.0.1:{port}"
+        self._check_config()
         self._wait("azurite", lambda: parts.azurite_listens(storage))
         self._start_host()
         self._wait("host", lambda: gateway.get(f"{self.run.gateway_url}/health/ready")[0] == 200, self._health)
@@ -100,6 +101,12 @@ class Stack:
         self.run.settings = settings.app_settings(self.record, self.run.storage, config, self.run.fake_azure)
         if not settings.write_local_settings(self.layout.local_settings, self.run.settings):
             self.say(f"{shown(self.layout.local_settings)} is your own and was left as it is.")
+
+    def _check_config(self) -> None:
+        """A configuration of the user's own is checked first: a gateway that refuses it would only be waited for."""
+        config = self.options.config
+        if config and (problems := gateway.config_problems(self.environment(), config)):
+            raise StackError(f"{shown(Path(config))} cannot work:\n{problems}")
 
     def _start_host(self) -> None:
         self.layout.host_ready.unlink(missing_ok=True)

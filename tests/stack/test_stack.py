@@ -242,3 +242,13 @@ def test_a_config_that_is_not_there_is_said(tmp_path: Path) -> None:
     done = Stack(tmp_path / "state").up("--config", str(tmp_path / "missing.yaml"))
     assert done.returncode == 1
     assert "There is no file" in done.stderr
+
+
+def test_a_config_that_cannot_work_is_explained_at_once(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("model_list:\n  - model_name: a\n    litellm_params: {model: azure/x, api_bse: x}\n")
+    stack = Stack(tmp_path / "state")
+    done = stack.up("--config", str(config))
+    assert done.returncode == 1
+    assert "write 'api_base'" in done.stdout
+    assert stack.status()["running"] is False

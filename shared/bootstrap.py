@@ -6,7 +6,6 @@ functions vanish without a word, and 10 s is the limit.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import functools
 import os
@@ -63,7 +62,7 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: Any) -> Any:
     from shared.adapters.upstream import HttpUpstream
     from shared.adapters.usage_log import TableUsageLog
     from shared.adapters.vault import VaultSecrets
-    from shared.gateway import Limits
+    from shared.delivery import Limits
     from shared.service import Parts
 
     tables = make_tables(settings)
@@ -99,8 +98,12 @@ def _table_client(settings: Settings) -> Any:
     options: dict[str, Any] = {"retry_total": 3, "connection_timeout": 5, "read_timeout": 10}
     if connection := settings.storage_connection.reveal():
         return TableServiceClient.from_connection_string(_expand(connection), **options)
-    endpoint = settings.table_service_uri or f"https://{settings.storage_account}.table.core.windows.net"
-    return TableServiceClient(endpoint, credential=default_credential(settings.storage_client_id), **options)
+    credential = default_credential(settings.storage_client_id)
+    return TableServiceClient(_table_endpoint(settings), credential=credential, **options)
+
+
+def _table_endpoint(settings: Settings) -> str:
+    return settings.table_service_uri or f"https://{settings.storage_account}.table.core.windows.net"
 
 
 def config_source(settings: Settings) -> ConfigSource:
@@ -128,12 +131,16 @@ def default_credential(client_id: str) -> Any:
     """Managed identity, and on a developer's machine whatever else DefaultAzureCredential finds."""
     from azure.identity.aio import DefaultAzureCredential
 
+    return DefaultAzureCredential(**_credential_options(client_id))
+
+
+def _credential_options(client_id: str) -> dict[str, Any]:
     from shared.adapters.identity import authority_options
 
     options = authority_options(os.environ.get("AZURE_AUTHORITY_HOST", ""))
     if client_id:
         options["managed_identity_client_id"] = client_id
-    return DefaultAzureCredential(exclude_interactive_browser_credential=True, **options)
+    return {"exclude_interactive_browser_credential": True, **options}
 
 
 _AZURITE = (
@@ -149,19 +156,25 @@ def _expand(connection: str) -> str:
 
 
 def _flush_at_exit(settings: Settings, usage: Any, log: Any) -> None:
-    """What is owed to the ledger when the process ends in good order; its own loop, for the app's has gone."""
+    """What is owed to the ledger when the process ends in good order."""
     if not usage.pending():
         return
-
-    async def write() -> None:
-        tables = make_tables(settings)
-        try:
-            async with asyncio.timeout(5):
-                await usage.write_to(tables)
-        finally:
-            await tables.close()
+    from shared.adapters.tables import write_at_exit
 
     try:
-        asyncio.run(write())
+        with _table_client_at_exit(settings) as service:
+            write_at_exit(service, usage.owed())
     except Exception as error:
         log.warning("usage of the last seconds was not written", error=str(error))
+
+
+def _table_client_at_exit(settings: Settings) -> Any:
+    """The SDK's synchronous half: an interpreter that ends starts no threads, and asyncio connects with their help."""
+    from azure.data.tables import TableServiceClient
+    from azure.identity import DefaultAzureCredential
+
+    options: dict[str, Any] = {"retry_total": 1, "connection_timeout": 2, "read_timeout": 3}
+    if connection := settings.storage_connection.reveal():
+        return TableServiceClient.from_connection_string(_expand(connection), **options)
+    credential = DefaultAzureCredential(**_credential_options(settings.storage_client_id))
+    return TableServiceClient(_table_endpoint(settings), credential=credential, **options)

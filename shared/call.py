@@ -8,7 +8,7 @@ from typing import Any
 from shared.catalog import Deployment
 from shared.endpoints import Endpoint
 from shared.ports import Client
-from shared.transform.chat import ChatAnswer, ChatStream
+from shared.transform import Answer, Stream
 from shared.types import ApiRequest, Json, Outcome, Principal, Usage, UsageRecord
 
 NO_USAGE = Usage()
@@ -34,7 +34,7 @@ class Call:
     outcome: Outcome = "ok"
     first_token: float | None = None
     settled: bool = False
-    answer: ChatAnswer | ChatStream | None = None
+    answer: Answer | Stream | None = None
     usage: Usage = NO_USAGE
 
     @property
@@ -44,7 +44,7 @@ class Call:
     @property
     def complete(self) -> bool:
         """Whether the client has all of the answer: SDKs close the connection as soon as they have read [DONE]."""
-        return isinstance(self.answer, ChatAnswer) or (self.answer is not None and self.answer.ended)
+        return self.answer is not None and self.answer.ended
 
     def record(self, now: float) -> UsageRecord:
         """The row of the ledger. `now`: on the clock that gave `began`."""

@@ -213,7 +213,9 @@ def _problem(error: Json, path: Path, document: Document) -> Problem:
     if kind == "missing":
         return document.problem(path[:-1], f"{path[-1]} is missing", f"add '{path[-1]}: …' here")
     if kind == "extra_forbidden":
-        return document.problem(path, "unknown field", suggestion(str(path[-1]), Entry.model_fields))
+        return document.problem(
+            path, "unknown field", suggestion(str(path[-1]), ["litellm_params", *Entry.model_fields])
+        )
     shown = "" if isinstance(given, (dict, list)) or _is_secret(path) else f" (it is {given!r})"
     return document.problem(path, f"{error['msg'].lower()}{shown}", "correct the value, or leave the field out")
 

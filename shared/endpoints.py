@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Shape = Literal["chat", "models", "health", "none"]
+"""`chat` is relayed (transform.SHAPES says how); the others are answered here."""
 MB = 1024 * 1024
 
 

@@ -21,10 +21,11 @@ from shared.adapters.config_source import ConfigSource
 from shared.adapters.telemetry import JsonLog
 from shared.adapters.web import ClientGone, Connection, Cors, ReplyResponse, error_response, json_response, read_request
 from shared.catalog import Catalog
+from shared.delivery import Delivery, Limits
 from shared.document import Document, read_document
 from shared.endpoints import ENDPOINTS, Endpoint
 from shared.errors import ApiError, ConfigError, UpstreamFailed
-from shared.gateway import Gateway, Limits
+from shared.gateway import Gateway
 from shared.health import live, ready
 from shared.ports import KeyStore, Secrets, StoreUnavailable, Upstream, UsageLog
 from shared.settings import Settings
@@ -184,13 +185,11 @@ class Service:
             catalog=catalog,
             keys=parts.keys,
             upstream=parts.upstream,
-            usage=parts.usage,
+            delivery=Delivery(parts.usage, self._log, time.monotonic, parts.limits),
             log=self._log,
             pepper=self._settings.key_pepper.reveal().encode(),
             clock=time.time,
-            timer=time.monotonic,
             rng=SystemRandom(),
-            limits=parts.limits,
         )
 
 

@@ -18,10 +18,12 @@ class EventTooLarge(ValueError):
 class Splitter:
     """Cuts a byte stream into the `data` of its events. Memory is bounded by the largest event."""
 
-    __slots__ = ("_after_cr", "_buffer", "_limit")
+    __slots__ = ("_after_cr", "_limit", "_pieces", "_size")
 
     def __init__(self, limit: int = 32 * 1024 * 1024) -> None:
-        self._buffer = b""
+        self._pieces: list[bytes] = []
+        """Of the event that has not ended yet; joined once it has, so that a large one costs linear time."""
+        self._size = 0
         self._limit = limit
         self._after_cr = False
 
@@ -32,8 +34,14 @@ class Splitter:
         """
         if self._after_cr or b"\r" in chunk:
             chunk = self._with_lf(chunk)
-        *blocks, self._buffer = (self._buffer + chunk).split(b"\n\n")
-        if len(self._buffer) > self._limit:
+        blocks: list[bytes] = []
+        if b"\n\n" in chunk or (chunk[:1] == b"\n" and self._pieces and self._pieces[-1][-1:] == b"\n"):
+            *blocks, chunk = (self.rest() + chunk).split(b"\n\n")
+            self._pieces, self._size = [], 0
+        if chunk:
+            self._pieces.append(chunk)
+            self._size += len(chunk)
+        if self._size > self._limit:
             raise EventTooLarge(f"an event is larger than {self._limit} bytes")
         return [data for block in blocks if (data := _data(block))]
 
@@ -48,7 +56,7 @@ class Splitter:
 
     def rest(self) -> bytes:
         """What has arrived of an event that never ended."""
-        return self._buffer
+        return b"".join(self._pieces)
 
 
 def _data(block: bytes) -> bytes:

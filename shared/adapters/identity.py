@@ -44,12 +44,15 @@ class EntraTokens:
         log: CallLog,
         rng: Random,
         secret_of: Callable[[str], Awaitable[str]],
+        options: Mapping[str, Any] | None = None,
     ) -> None:
+        """options: for every class of azure-identity, such as `connection_verify` or `retry_total`."""
         self._environ = environ
         self._clock = clock
         self._log = log
         self._rng = rng
         self._secret_of = secret_of
+        self._options = dict(options or {})
         self._cache: dict[Credential, _Cached] = {}
         self._sources: dict[Credential, Any] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -115,7 +118,7 @@ class EntraTokens:
         """The azure-identity class for a credential. Imported here: it costs 170 ms that an api key never needs."""
         from azure.identity import aio
 
-        options = authority_options(credential.authority)
+        options = authority_options(credential.authority) | self._options
         secret = credential.secret
         value = await self._secret_of(secret.vault_name) if secret.vault_name else secret.reveal()
         tenant, client = credential.tenant_id, credential.client_id

@@ -15,6 +15,8 @@ from shared.ports import CallLog, KeyStore, StoreUnavailable
 from shared.types import Principal
 
 STALE_SECONDS = 600.0
+PATIENCE_SECONDS = 2.0
+"""How long a call with a key that was good waits for the store, whose own retries take much longer, to say so again."""
 MOST_ENTRIES = 20_000
 
 
@@ -46,18 +48,19 @@ class CachedKeys:
             if age > bound / 2 and entry.principal:
                 self._renew(digest)
             return entry.principal
-        try:
+        if entry.principal is None or age > STALE_SECONDS:
             return await self._read(digest)
-        except StoreUnavailable as error:
-            if entry.principal is None or age > STALE_SECONDS:
-                raise
-            self._log.warning("key store unavailable, serving from memory", error=str(error))
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._read(digest)
+        except (StoreUnavailable, TimeoutError) as error:
+            self._log.warning("key store unavailable, serving from memory", error=str(error) or "no answer in time")
             entry.read_at = self._timer() - bound / 2  # do not wait for the store at every call
             return entry.principal
 
     def _renew(self, digest: str) -> None:
         if digest not in self._flights:
-            self._start(digest).add_done_callback(_ignore_failure)
+            self._start(digest)
 
     async def _read(self, digest: str) -> Principal | None:
         return await asyncio.shield(self._flights.get(digest) or self._start(digest))
@@ -66,6 +69,7 @@ class CachedKeys:
         flight = asyncio.ensure_future(self._fetch(digest))
         self._flights[digest] = flight
         flight.add_done_callback(lambda _: self._flights.pop(digest, None))
+        flight.add_done_callback(_ignore_failure)  # whoever waited for it may have gone
         return flight
 
     async def _fetch(self, digest: str) -> Principal | None:

@@ -89,6 +89,25 @@ class Tables:
             self._service = None
 
 
+def write_at_exit(service: Any, rows: Iterable[Row]) -> None:
+    """Write with the SDK's synchronous client: while the interpreter ends, an event loop opens no connections.
+
+    Raises what the SDK raises.
+    """
+    from azure.core.exceptions import HttpResponseError
+    from azure.data.tables import UpdateMode
+
+    for row in rows:
+        client, entity = service.get_table_client(row.table), _to_entity(row.values)
+        try:
+            client.upsert_entity(entity, mode=UpdateMode.REPLACE)
+        except HttpResponseError as error:
+            if getattr(error, "error_code", None) != "TableNotFound":
+                raise
+            service.create_table_if_not_exists(row.table)
+            client.upsert_entity(entity, mode=UpdateMode.REPLACE)
+
+
 def _place(row: Row) -> tuple[str, str]:
     return row.table, str(row.values["PartitionKey"])
 

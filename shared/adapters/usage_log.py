@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import orjson
 
-from shared.ports import CallLog, RowStore, StoreUnavailable
+from shared.ports import CallLog, RowStore
 from shared.types import Row, UsageRecord
 
 FLUSH_SECONDS = 2.0
@@ -93,16 +93,16 @@ class TableUsageLog:
 
     async def flush(self) -> None:
         """Everything that was added is durable when this returns. Raises StoreUnavailable."""
-        while self._running:  # what is being written may lack the newest record
-            await asyncio.shield(self._running)
-        await self._write()
+        if self._running:  # what is being written may lack the newest record
+            await asyncio.wait({self._running})
+        await asyncio.shield(self._running or self._start())  # callers that waited together share one write
 
     def pending(self) -> bool:
         return bool(self._events or self._pages or any(t.dirty for t in self._totals.values()))
 
-    async def write_to(self, store: RowStore) -> None:
-        """At the end of the process, when the loop of `store` is gone: write what is owed through another."""
-        await store.write(self._rows())
+    def owed(self) -> list[Row]:
+        """The rows that have not been written: for the end of the process, when no loop can write them any more."""
+        return self._rows()
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
@@ -121,19 +121,28 @@ class TableUsageLog:
             self._timer.cancel()
         self._timer = None
         if self._running is None and self.pending():
-            self._running = asyncio.ensure_future(self._write_quietly())
+            self._start()
 
-    async def _write_quietly(self) -> None:
-        try:
-            await self._write()
+    def _start(self) -> asyncio.Task[None]:
+        """One write at a time: of two that hold the same row, the older could land last."""
+        running = self._running = asyncio.ensure_future(self._write())
+        running.add_done_callback(self._landed)
+        return running
+
+    def _landed(self, running: asyncio.Task[None]) -> None:
+        self._running = None
+        error = None if running.cancelled() else running.exception()
+        if error is None:
             self._failures = 0
-        except StoreUnavailable as error:
-            self._failures += 1
-            self._log.warning("usage not yet durable, will be retried", attempts=self._failures, error=str(error))
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(min(60.0, self._interval * 2**self._failures), self._due)
-        finally:
-            self._running = None
+            if self.pending() and not running.cancelled():
+                self._schedule()  # what was added meanwhile found a write under way
+            return
+        self._failures += 1
+        self._log.warning("usage not yet durable, will be retried", attempts=self._failures, error=str(error))
+        if self._timer:
+            self._timer.cancel()
+        delay = min(60.0, self._interval * 2**self._failures)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._due)
 
     async def _write(self) -> None:
         rows = self._rows()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,11 +27,20 @@ class _Cached:
 class VaultSecrets:
     """Secrets of one vault by name. A rotated secret is seen within REFRESH_SECONDS; an outage is not seen at all."""
 
-    def __init__(self, url: str, credential: Callable[[], Any], clock: Callable[[], float], log: CallLog) -> None:
+    def __init__(
+        self,
+        url: str,
+        credential: Callable[[], Any],
+        clock: Callable[[], float],
+        log: CallLog,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """options: for the SDK's SecretClient, such as `connection_verify` or `retry_total`."""
         self._url = url
         self._credential = credential
         self._clock = clock
         self._log = log
+        self._options = dict(options or {})
         self._client: Any = None
         self._cache: dict[str, _Cached] = {}
 
@@ -72,7 +81,7 @@ class VaultSecrets:
 
             # the check compares the vault's domain with the challenge's; a local stand-in has no domain
             verify = not is_loopback(urlsplit(self._url).hostname or "")
-            self._client = SecretClient(self._url, self._credential(), verify_challenge_resource=verify)
+            self._client = SecretClient(self._url, self._credential(), verify_challenge_resource=verify, **self._options)
         return self._client
 
     async def close(self) -> None:

@@ -44,6 +44,7 @@ class ChatAnswer:
         self._alias = deployment.alias
         self.usage: Usage | None = None
         self.model = ""
+        self.ended = False
 
     def read(self, data: bytes) -> bytes:
         """-> the answer for the client. Raises ApiError (502) when it is no chat completion."""
@@ -56,6 +57,7 @@ class ChatAnswer:
         self.usage = read_usage(answer.get("usage"))
         self.model = str(answer.get("model") or "")
         answer["model"] = self._alias
+        self.ended = True
         return orjson.dumps(answer)
 
     def usage_or_estimate(self) -> Usage:

@@ -24,6 +24,8 @@ _NO_OPS: dict[str, Any] = {
     "verbosity": "medium",
 }
 
+_TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+
 # First dated api-version that knows a parameter (Azure "API version lifecycle" and REST changes, 2026-10).
 _TOOL_CHOICE_SINCE = "2023-12-01"
 _TOOL_CHOICE_REQUIRED_SINCE = "2024-06-01"
@@ -72,8 +74,10 @@ def _refused(name: str, reason: str, deployment: Deployment) -> ApiError:
 
 def fill_defaults(body: Json, deployment: Deployment) -> None:
     """Body fields that the configuration gives for every call; the client's own value wins."""
+    limited = any(body.get(name) is not None for name in _TOKEN_LIMITS)  # by either name: the two exclude each other
     for name, value in deployment.defaults.items():
-        body.setdefault(name, value)
+        if not (limited and name in _TOKEN_LIMITS):
+            body.setdefault(name, value)
 
 
 def name_token_limit(body: Json, family: Family) -> None:

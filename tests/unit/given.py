@@ -17,6 +17,9 @@ from shared.transform.resolve import resolve
 from shared.transform.surfaces import SURFACES
 from shared.types import Credential, Secret
 
+NOTHING: dict[str, Any] = {}
+"""For rows of which a field is empty as a rule."""
+
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 """Recorded answers: they lie beside the checkout, not in it."""
 

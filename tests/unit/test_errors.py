@@ -19,7 +19,7 @@ from shared.errors import (
     from_upstream,
     retry_headers,
 )
-from tests.unit.given import sample, sample_headers, sample_status
+from tests.unit.given import NOTHING, sample, sample_headers, sample_status
 
 HIDE = {"dep-1": "alias", "myres": "the resource"}
 
@@ -39,7 +39,7 @@ class Made(NamedTuple):
     code: str | None
     type: str = "invalid_request_error"
     param: str | None = None
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = NOTHING
     says: str = ""
 
 
@@ -118,7 +118,7 @@ class Sample(NamedTuple):
     name: str
     status: int
     error: dict[str, Any]
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = NOTHING
 
 
 def shape(message: str, type: str, param: str | None, code: str, **extra: Any) -> dict[str, Any]:
@@ -231,7 +231,7 @@ class Body(NamedTuple):
     message: str
     code: str | None
     type: str = "invalid_request_error"
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = NOTHING
 
 
 OWN = "The model's deployment refused this request."
@@ -259,7 +259,9 @@ def test_body_of_an_error_survives_without_its_secrets(case: Body) -> None:
 
 
 def test_sign_in_failure_shows_nothing_of_azures_answer() -> None:
-    body = orjson.dumps({"error": {"code": "PermissionDenied", "message": "principal x lacks y", "innererror": {"a": 1}}})
+    body = orjson.dumps(
+        {"error": {"code": "PermissionDenied", "message": "principal x lacks y", "innererror": {"a": 1}}}
+    )
     error = from_upstream(403, {"retry-after": "5"}, body, HIDE)
     assert (error.message, error.extra, error.headers) == (SIGN_IN, {}, {})
 

@@ -60,7 +60,9 @@ def test_body_that_is_fine_is_read(case: Good) -> None:
     assert read_json(CHAT, case.body, case.content_type) == orjson.loads(case.body)
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data; boundary=x", "application/jsonp", "json", "a/b+json"])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "multipart/form-data; boundary=x", "application/jsonp", "json", "a/b+json"]
+)
 def test_content_type_that_is_no_json_is_refused(content_type: str) -> None:
     error = refusal(HELLO, content_type)
     assert (error.status, error.code) == (415, "unsupported_media_type")
@@ -143,15 +145,12 @@ def test_operators_field_that_is_named_is_always_the_same_one() -> None:
     assert refusal(with_field('"headers":1,"base_url":1,"api_key":1')).param == "api_key"
 
 
-@pytest.mark.parametrize(("size", "fits"), [(100, True), (101, False)])
-def test_size_is_bounded(size: int, fits: bool) -> None:
+def test_size_is_bounded() -> None:
     endpoint = replace(CHAT, body_limit=100)
-    errors: list[tuple[int, str | None]] = []
-    try:
-        check_size(endpoint, size)
-    except ApiError as error:
-        errors.append((error.status, error.code))
-    assert errors == [(413, "request_too_large")] * (not fits)
+    check_size(endpoint, 100)
+    with pytest.raises(ApiError, match="larger than 100 bytes") as caught:
+        check_size(endpoint, 101)
+    assert (caught.value.status, caught.value.code) == (413, "request_too_large")
 
 
 def test_size_and_elements_are_bounded_before_parsing() -> None:
@@ -182,7 +181,7 @@ class Depth(NamedTuple):
         Depth(rb'["\\",[["]"]]]', 3),
         Depth(rb'["\\\"[",[]]', 2),
         Depth(b'["', 1),
-        Depth(b"]]]][[", 0),
+        Depth(b"][[", 1),
     ],
     ids=lambda case: repr(case.body),
 )
@@ -206,7 +205,13 @@ def test_depth_of_any_json_is_its_nesting(value: Any) -> None:
     assert depth(orjson.dumps(value)) == nesting(value)
 
 
-HOSTILE = [b'"' + b'\\"' * 3_000_000, b'"' + b"\\" * 6_000_001, b'"' * 6_000_000, b'"]"' * 2_000_000, b'"' + b"a" * 6_000_000 + b'"']
+HOSTILE = [
+    b'"' + b'\\"' * 3_000_000,
+    b'"' + b"\\" * 6_000_001,
+    b'"' * 6_000_000,
+    b'"]"' * 2_000_000,
+    b'"' + b"a" * 6_000_000 + b'"',
+]
 
 
 @pytest.mark.parametrize("tail", HOSTILE, ids=lambda tail: repr(tail[:6]))

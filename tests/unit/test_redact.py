@@ -86,7 +86,9 @@ def test_text_is_bounded() -> None:
     assert len(redact("a" * 9000, {})) == 4000
 
 
-@pytest.mark.parametrize("unit", ["a", "a.", "a-", ".", "-", "1.", "sk-", "eyJ", "code=", "/home/", "gpt-4 ", "a://", "://", "é"])
+@pytest.mark.parametrize(
+    "unit", ["a", "a.", "a-", ".", "-", "1.", "sk-", "eyJ", "code=", "/home/", "gpt-4 ", "a://", "://", "é"]
+)
 def test_text_of_any_kind_is_read_in_linear_time(unit: str) -> None:
     text = unit * (256 * 1024 // len(unit))
     began = time.perf_counter()

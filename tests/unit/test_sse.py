@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -47,7 +49,7 @@ def test_recorded_stream_is_the_same_cut_at_every_byte(name: str, count: int, en
 def test_events_are_the_same_in_random_pieces(cuts: list[int], end: bytes) -> None:
     text = TEXT.replace(b"\n", end)
     edges = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
-    assert split(*(text[a:b] for a, b in zip(edges, edges[1:], strict=False))) == EVENTS
+    assert split(*(text[a:b] for a, b in pairwise(edges))) == EVENTS
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1)))
@@ -92,10 +94,18 @@ def test_carriage_return_ends_the_last_event_at_once() -> None:
     assert splitter.rest() == b""
 
 
+def test_large_event_in_small_pieces_takes_linear_time() -> None:
+    splitter, piece = Splitter(), b"x" * 8192
+    began = time.perf_counter()
+    assert [splitter.feed(b"data: "), *(splitter.feed(piece) for _ in range(2000))] == [[]] * 2001
+    assert splitter.feed(b"\n\n") == [piece * 2000]
+    assert time.perf_counter() - began < 1.0
+
+
 @pytest.mark.parametrize("end", ENDS)
 def test_event_without_end_is_bounded(end: bytes) -> None:
     splitter = Splitter(limit=100)
     assert splitter.feed(b"data: " + b"x" * 90 + end + end) == [b"x" * 90]
+    assert [splitter.feed(b"data: xxx" + end) for _ in range(10)] == [[]] * 10
     with pytest.raises(EventTooLarge, match="larger than 100 bytes"):
-        for _ in range(20):
-            splitter.feed(b"data: xxxx" + end)
+        splitter.feed(b"d")

@@ -10,7 +10,7 @@ import pytest
 
 from shared.errors import ApiError
 from shared.transform.chat import chat_request
-from tests.unit.given import deployment
+from tests.unit.given import NOTHING, deployment
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -37,7 +37,7 @@ class Options(NamedTuple):
     given: dict[str, Any]
     expect: Any
     ask_usage: bool = True
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = NOTHING
 
 
 ASKED = {"include_usage": True}

@@ -11,6 +11,7 @@ from shared.errors import BadSetting
 from shared.transform.credentials import DEFAULT_SCOPE, credential_of
 from shared.transform.surfaces import locate
 from shared.types import Credential, Secret
+from tests.unit.given import NOTHING
 
 PLACE = locate("https://res.openai.azure.com", "", "azure")
 OPENAI = locate("https://api.openai.com/v1", "", "openai")
@@ -27,53 +28,52 @@ class Case(NamedTuple):
     id: str
     given: dict[str, Any]
     expect: Credential
-    environ: dict[str, str] = {}
+    environ: dict[str, str] = NOTHING
     refresh: bool = False
 
 
-SCOPE = {"scope": DEFAULT_SCOPE}
 CASES = [
     Case("key", {"api_key": Secret("k")}, Credential("api_key", Secret("k"))),
     Case("key in the vault", {"api_key": Secret(vault_name="n")}, Credential("api_key", Secret(vault_name="n"))),
     Case("key first", {"api_key": Secret("k"), "azure_ad_token": Secret("t"), **SP}, Credential("api_key", Secret("k"))),
-    Case("empty key is none", {"api_key": Secret("")}, Credential("default", **SCOPE)),
-    Case("token", {"azure_ad_token": Secret("tok"), **SP}, Credential("static_token", Secret("tok"), **SCOPE)),
+    Case("empty key is none", {"api_key": Secret("")}, Credential("default", scope=DEFAULT_SCOPE)),
+    Case("token", {"azure_ad_token": Secret("tok"), **SP}, Credential("static_token", Secret("tok"), scope=DEFAULT_SCOPE)),
     Case(
         "token in the vault", {"azure_ad_token": Secret(vault_name="n")},
-        Credential("static_token", Secret(vault_name="n"), **SCOPE),
+        Credential("static_token", Secret(vault_name="n"), scope=DEFAULT_SCOPE),
     ),
-    Case("secret", SP, Credential("client_secret", Secret("cs"), "t", "c", **SCOPE)),
-    Case("secret before password", {**ROPC, **SP}, Credential("client_secret", Secret("cs"), "t", "c", **SCOPE)),
-    Case("password", ROPC, Credential("password", Secret("pw"), "organizations", "c", "u", **SCOPE)),
-    Case("password, tenant", {**ROPC, "tenant_id": "t"}, Credential("password", Secret("pw"), "t", "c", "u", **SCOPE)),
+    Case("secret", SP, Credential("client_secret", Secret("cs"), "t", "c", scope=DEFAULT_SCOPE)),
+    Case("secret before password", {**ROPC, **SP}, Credential("client_secret", Secret("cs"), "t", "c", scope=DEFAULT_SCOPE)),
+    Case("password", ROPC, Credential("password", Secret("pw"), "organizations", "c", "u", scope=DEFAULT_SCOPE)),
+    Case("password, tenant", {**ROPC, "tenant_id": "t"}, Credential("password", Secret("pw"), "t", "c", "u", scope=DEFAULT_SCOPE)),
     Case(
         "federated", {"azure_federated_token_file": "/var/t", "tenant_id": "t", "client_id": "c"},
-        Credential("federated", tenant_id="t", client_id="c", token_file="/var/t", **SCOPE),
+        Credential("federated", tenant_id="t", client_id="c", token_file="/var/t", scope=DEFAULT_SCOPE),
     ),
     Case(
         "federated, ids from the environment", {"azure_federated_token_file": "/var/t"},
-        Credential("federated", tenant_id="et", client_id="ec", token_file="/var/t", **SCOPE),
+        Credential("federated", tenant_id="et", client_id="ec", token_file="/var/t", scope=DEFAULT_SCOPE),
         {"AZURE_TENANT_ID": "et", "AZURE_CLIENT_ID": "ec"},
     ),
-    Case("managed identity", {}, Credential("default", **SCOPE)),
-    Case("managed identity, by id", {"client_id": "c"}, Credential("default", client_id="c", **SCOPE)),
-    Case("by id before the environment", {"client_id": "c"}, Credential("default", client_id="c", **SCOPE), ENV_KEY),
-    Case("tenant and id alone", {"tenant_id": "t", "client_id": "c"}, Credential("default", client_id="c", **SCOPE)),
+    Case("managed identity", {}, Credential("default", scope=DEFAULT_SCOPE)),
+    Case("managed identity, by id", {"client_id": "c"}, Credential("default", client_id="c", scope=DEFAULT_SCOPE)),
+    Case("by id before the environment", {"client_id": "c"}, Credential("default", client_id="c", scope=DEFAULT_SCOPE), ENV_KEY),
+    Case("tenant and id alone", {"tenant_id": "t", "client_id": "c"}, Credential("default", client_id="c", scope=DEFAULT_SCOPE)),
     Case("key of the environment", {}, Credential("api_key", Secret("env-key")), {**ENV_KEY, "AZURE_AD_TOKEN": "t"}),
-    Case("own before the environment", SP, Credential("client_secret", Secret("cs"), "t", "c", **SCOPE), ENV_KEY),
+    Case("own before the environment", SP, Credential("client_secret", Secret("cs"), "t", "c", scope=DEFAULT_SCOPE), ENV_KEY),
     Case(
-        "token of the environment", {}, Credential("static_token", Secret("et"), **SCOPE), {"AZURE_AD_TOKEN": "et"}
+        "token of the environment", {}, Credential("static_token", Secret("et"), scope=DEFAULT_SCOPE), {"AZURE_AD_TOKEN": "et"}
     ),
-    Case("refresh ignores the environment", {}, Credential("default", **SCOPE), ENV_KEY, refresh=True),
+    Case("refresh ignores the environment", {}, Credential("default", scope=DEFAULT_SCOPE), ENV_KEY, refresh=True),
     Case("refresh yields to the entry", {"api_key": Secret("k")}, Credential("api_key", Secret("k")), refresh=True),
-    Case("refresh yields to a secret", SP, Credential("client_secret", Secret("cs"), "t", "c", **SCOPE), refresh=True),
+    Case("refresh yields to a secret", SP, Credential("client_secret", Secret("cs"), "t", "c", scope=DEFAULT_SCOPE), refresh=True),
     Case("scope", {"azure_scope": "s"}, Credential("default", scope="s"), {"AZURE_SCOPE": "es"}),
     Case("scope of the environment", {}, Credential("default", scope="es"), {"AZURE_SCOPE": "es"}),
     Case(
         "authority", {**SP, "azure_authority_host": "a"},
-        Credential("client_secret", Secret("cs"), "t", "c", authority="a", **SCOPE), {"AZURE_AUTHORITY_HOST": "ea"},
+        Credential("client_secret", Secret("cs"), "t", "c", authority="a", scope=DEFAULT_SCOPE), {"AZURE_AUTHORITY_HOST": "ea"},
     ),
-    Case("authority of the environment", {}, Credential("default", authority="ea", **SCOPE), {"AZURE_AUTHORITY_HOST": "ea"}),
+    Case("authority of the environment", {}, Credential("default", authority="ea", scope=DEFAULT_SCOPE), {"AZURE_AUTHORITY_HOST": "ea"}),
 ]  # fmt: skip
 
 
@@ -124,7 +124,7 @@ IDS = {"tenant_id": "t", "client_id": "c"}
     ids=lambda case: case.token,
 )
 def test_credential_oidc_names_an_assertion(case: Assertion) -> None:
-    expect = Credential("federated", tenant_id="t", client_id="c", token_file=case.expect, **SCOPE)
+    expect = Credential("federated", tenant_id="t", client_id="c", token_file=case.expect, scope=DEFAULT_SCOPE)
     assert credential_of(params(**IDS, azure_ad_token=Secret(case.token)), PLACE, case.environ, False) == expect
     environ = {**case.environ, "AZURE_AD_TOKEN": case.token, "AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c"}
     assert credential_of(params(), PLACE, environ, False) == expect

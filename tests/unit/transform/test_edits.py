@@ -208,8 +208,13 @@ class Limit(NamedTuple):
 @pytest.mark.parametrize(
     "case",
     [
-        *(Limit(f"{f} renames", f, {"max_tokens": 5}, {"max_completion_tokens": 5}) for f in (*REASONING, "gpt-5-chat")),
-        Limit("the new name wins", "gpt-5", {"max_tokens": 5, "max_completion_tokens": 9}, {"max_completion_tokens": 9}),
+        *(
+            Limit(f"{f} renames", f, {"max_tokens": 5}, {"max_completion_tokens": 5})
+            for f in (*REASONING, "gpt-5-chat")
+        ),
+        Limit(
+            "the new name wins", "gpt-5", {"max_tokens": 5, "max_completion_tokens": 9}, {"max_completion_tokens": 9}
+        ),
         Limit("null is no limit", "gpt-5", {"max_tokens": None}, {}),
         Limit("null loses", "gpt-5", {"max_tokens": 5, "max_completion_tokens": None}, {"max_completion_tokens": 5}),
         Limit("old keeps", "old", {"max_tokens": 5}, {"max_tokens": 5}),
@@ -324,6 +329,13 @@ def test_defaults_of_the_entry_yield_to_the_client() -> None:
     defaults = {"temperature": 0.5, "seed": 7, "enhancements": {"ocr": {"enabled": True}}}
     expect = {"temperature": 0.1, "seed": 7, "enhancements": {"ocr": {"enabled": True}}}
     assert edited({"temperature": 0.1}, defaults=defaults) == expect
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_default_token_limit_yields_to_the_clients_under_either_name(family: str) -> None:
+    for default, own in (("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens")):
+        assert list(edited({own: 5}, family=family, defaults={default: 9}).values()) == [5]
+        assert list(edited({}, family=family, defaults={default: 9}).values()) == [9]
 
 
 def test_defaults_of_the_entry_are_edited_like_the_clients_own() -> None:

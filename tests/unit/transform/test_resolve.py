@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from shared.errors import ConfigError
-from tests.unit.given import AT, catalog, entry
+from tests.unit.given import AT, NOTHING, catalog, entry
 
 RES = "https://res.openai.azure.com"
 
@@ -29,7 +29,7 @@ class Model(NamedTuple):
     name: str
     family: str
     surface: str = "v1"
-    environ: dict[str, str] = {}
+    environ: dict[str, str] = NOTHING
 
 
 OPEN = {"OPENAI_API_KEY": "k", "AZURE_API_BASE": RES, "AZURE_API_VERSION": "2024-10-21"}
@@ -80,7 +80,7 @@ def test_model_says_provider_deployment_and_family(case: Model) -> None:
 class Bad(NamedTuple):
     params: str
     expect: str
-    environ: dict[str, str] = {}
+    environ: dict[str, str] = NOTHING
 
 
 PLACE = "line 3: model_list[0].litellm_params"

@@ -64,7 +64,14 @@ V1_BASES = [
 def root_of(base: str) -> str:
     """The resource's root as this table means it."""
     stripped = base.strip().rstrip("/").partition("?")[0]
-    for ending in ("/chat/completions", "/responses", "/openai/v1", "/openai", "/api/projects/P", "/api/projects/my-project"):
+    for ending in (
+        "/chat/completions",
+        "/responses",
+        "/openai/v1",
+        "/openai",
+        "/api/projects/P",
+        "/api/projects/my-project",
+    ):
         stripped = stripped.removesuffix(ending)
     return stripped
 

@@ -1,0 +1,171 @@
+"""From an opened upstream to the client's answer, and exactly one usage record for it.
+
+Owns what happens once a deployment has answered: reading the body or the beginning of the stream, relaying events,
+ending a stream that breaks, closing the upstream, settling. Which deployment is asked is gateway.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+from shared import errors
+from shared.call import Call
+from shared.catalog import Deployment
+from shared.errors import ApiError, UpstreamFailed
+from shared.ports import CallLog, StoreUnavailable, UsageLog
+from shared.pump import Pump, read_all
+from shared.transform import SHAPES, Stream
+from shared.types import RawHeaders, Reply, UpstreamReply
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds, sizes in bytes. The Functions front end ends a call that has not begun after 230 s."""
+
+    first_byte: float = 210.0
+    stream_peek: float = 10.0
+    """How long the first event of a stream is waited for before the client gets its status; then silence is filled."""
+    stream_end: float = 1.0
+    error_body: int = 256 * 1024
+    answer_body: int = 64 * 1024 * 1024
+    drain: float = 0.0
+    """How long a stream is read on after its client has left; 0: it is closed at once and counted by our own rule."""
+    flush_each: bool = False
+    """USAGE_FLUSH=request: the record is durable before the last byte of an answer is sent."""
+
+
+class Refused(Exception):
+    """The upstream answered with an error: its own status for the router, `public` for the client."""
+
+    def __init__(self, status: int, public: ApiError) -> None:
+        super().__init__(status)
+        self.status = status
+        self.public = public
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Built once with the gateway; what belongs to one call is in its Call."""
+
+    usage: UsageLog
+    log: CallLog
+    timer: Callable[[], float]
+    """Monotonic seconds."""
+    limits: Limits
+
+    async def reply(self, call: Call, deployment: Deployment, upstream: UpstreamReply) -> Reply:
+        """The head is good: read the body, or the beginning of the stream. Raises as `_attempt`."""
+        headers = _client_headers(call.request.id, upstream.headers)
+        shape = SHAPES[call.endpoint.shape]
+        if not call.stream:
+            answer = shape.answer(call.body, deployment)
+            body = await read_all(upstream, self.limits.answer_body)
+            try:
+                data = answer.read(body)
+            except ApiError as error:
+                raise Refused(error.status, error) from error
+            call.answer = answer
+            await self._settle_early(call)
+            return Reply(200, headers, data, lambda gone: self._finish(call, None, gone))
+        stream = shape.stream(call.body, deployment)
+        pump = Pump(upstream)
+        try:
+            first = await self._peek(call, stream, pump)
+        except BaseException:
+            await upstream.close()
+            raise
+        call.answer = stream
+        events = self._events(call, stream, pump, first)
+        return Reply(200, headers, events, lambda gone: self._finish(call, upstream, gone), self.limits.drain)
+
+    async def _peek(self, call: Call, stream: Stream, pump: Pump) -> bytes:
+        """The first events, if they come soon: a stream that begins with an error still has its real status."""
+        first = b""
+        while not first and not pump.ended and (chunk := await pump.next_within(self.limits.stream_peek)) is not None:
+            first = stream.feed(chunk)
+            if stream.error and not first:
+                raise Refused(stream.error.status, stream.error)
+        if pump.ended and not first:
+            raise UpstreamFailed("reset", "the stream ended before its first event")
+        if first:
+            call.first_token = self.timer() - call.began
+        return first
+
+    async def _events(self, call: Call, stream: Stream, pump: Pump, out: bytes) -> AsyncIterator[bytes]:
+        """The events for the client, to the end. A stream that is cut ends in an error event, never in [DONE]."""
+        try:
+            while True:
+                if out:
+                    if call.first_token is None:
+                        call.first_token = self.timer() - call.began
+                    if stream.ended:
+                        await self._settle_early(call)
+                    yield out
+                if stream.done:
+                    # the end of the body belongs to the last event: read, the connection can serve another call
+                    await pump.next_within(self.limits.stream_end)
+                    break
+                if stream.error or (chunk := await pump.next()) is None:
+                    break
+                out = stream.feed(chunk)
+        except UpstreamFailed as error:
+            if not stream.ended:
+                self.note_failure(call, error.kind, error.detail)
+        if stream.error:
+            call.outcome = "upstream_error"
+            yield stream.error.event()
+        elif not stream.ended:
+            call.outcome = "upstream_cut"
+            yield errors.stream_cut().event()
+
+    async def _settle_early(self, call: Call) -> None:
+        """USAGE_FLUSH=request: a client that has the whole answer has been counted, whatever happens next."""
+        if self.limits.flush_each:
+            await self.settle(call)
+            try:
+                await self.usage.flush()
+            except StoreUnavailable as error:
+                self.log.warning("usage not yet durable", request_id=call.request.id, error=str(error))
+
+    async def _finish(self, call: Call, upstream: UpstreamReply | None, client_closed: bool) -> None:
+        if upstream is not None:
+            await upstream.close()
+        if client_closed and call.outcome == "ok" and (self.limits.drain or not call.complete):
+            call.outcome = "client_closed"
+        await self.settle(call)
+
+    async def settle(self, call: Call) -> None:
+        """Write the record of a call, once."""
+        if call.settled:
+            return
+        call.settled = True
+        record = call.record(self.timer())
+        self.usage.add(record)
+        self.log.call(record)
+
+    def note_failure(self, call: Call, kind: str, detail: str) -> None:
+        label = call.deployment.label if call.deployment else ""
+        self.log.warning("attempt failed", request_id=call.request.id, deployment=label, reason=kind, detail=detail)
+
+
+_PASSED = (
+    "openai-processing-ms",
+    "openai-version",
+    "azureml-model-session",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+)
+"""Upstream headers that reach the client. Everything else, deployment names and regions included, does not."""
+
+
+def _client_headers(request_id: str, upstream: Mapping[str, str]) -> RawHeaders:
+    headers: RawHeaders = [(b"x-request-id", request_id.encode())]
+    for name in _PASSED:
+        if (value := upstream.get(name)) is not None:
+            headers.append((name.encode(), value.encode("latin-1")))
+    return headers

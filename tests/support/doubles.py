@@ -1,0 +1,97 @@
+"""The few doubles of ports that adapters are tested with: small, and with a memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from shared.ports import StoreUnavailable
+from shared.types import Principal, Row, Usage, UsageRecord
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Lines:
+    """A log that keeps what it was told (ports.CallLog)."""
+
+    def __init__(self) -> None:
+        self.warnings: list[tuple[str, dict[str, Any]]] = []
+
+    def call(self, record: UsageRecord) -> None:
+        raise AssertionError("adapters do not log calls")
+
+    def warning(self, message: str, **fields: object) -> None:
+        self.warnings.append((message, fields))
+
+
+class MemoryKeys:
+    """Keys in a dictionary (ports.KeyStore), with a count of the questions and a switch."""
+
+    def __init__(self, *known: Principal) -> None:
+        self.known = {p.digest: p for p in known}
+        self.asked = 0
+        self.down = False
+
+    async def get(self, digest: str) -> Principal | None:
+        self.asked += 1
+        if self.down:
+            raise StoreUnavailable("down")
+        return self.known.get(digest)
+
+
+class MemoryRows:
+    """Rows in a dictionary (ports.RowStore). `fails`: what becomes of the next writes, in order."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.writes: list[int] = []
+        self.fails: list[str] = []
+
+    async def write(self, rows: Iterable[Row]) -> None:
+        given = list(rows)
+        fails = self.fails.pop(0) if self.fails else ""
+        kept = given if fails in ("", "after") else given[: len(given) // 2] if fails == "half" else []
+        for row in kept:
+            place = row.table, str(row.values["PartitionKey"]), str(row.values["RowKey"])
+            self.rows[place] = dict(row.values)
+        if fails:
+            raise StoreUnavailable(fails)
+        self.writes.append(len(given))
+
+    def of(self, prefix: str) -> list[dict[str, Any]]:
+        return [values for (table, _, _), values in self.rows.items() if table.startswith(prefix)]
+
+
+def a_record(number: int = 1, **changed: Any) -> UsageRecord:
+    """A call that went well."""
+    given: dict[str, Any] = {
+        "request_id": f"req_{number}",
+        "at": 1_000_000.0,
+        "key_digest": "d" * 64,
+        "key_name": "name",
+        "team": "team",
+        "alias": "gpt-4o",
+        "endpoint": "chat_completions",
+        "deployment": "main/gpt-4o",
+        "label": "gpt-4o#1",
+        "upstream_model": "gpt-4o-2024-11-20",
+        "status": 200,
+        "outcome": "ok",
+        "stream": False,
+        "attempts": 1,
+        "usage": Usage(input_tokens=3, output_tokens=2),
+        "latency": 0.5,
+        "first_token": None,
+    }
+    return UsageRecord(**(given | changed))

@@ -46,12 +46,13 @@ def build_service(environ: Mapping[str, str]) -> Service:
     from shared.service import Service, Unconfigured
 
     quiet_libraries()
-    log = JsonLog(environ.get("LOG_LEVEL", "INFO").upper())
+    log = JsonLog()
     try:
         settings = Settings.from_mapping(environ)
     except ConfigError as error:
         log.error("app settings refused", problems=[str(p) for p in error.problems])
         return Service(Unconfigured(error), log, settings=None)
+    log = JsonLog(settings.log_level)
     return Service(_parts(settings, environ, log), log, settings)
 
 

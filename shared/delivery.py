@@ -99,16 +99,17 @@ class Delivery:
                 if out:
                     if call.first_token is None:
                         call.first_token = self.timer() - call.began
-                    if stream.ended:
+                    if stream.done or pump.ended:  # usage comes after the finish_reason: `ended` would be too early
                         await self._settle_early(call)
                     yield out
                 if stream.done:
                     # the end of the body belongs to the last event: read, the connection can serve another call
                     await pump.next_within(self.limits.stream_end)
                     break
-                if stream.error or (chunk := await pump.next()) is None:
+                if stream.error or pump.ended:
                     break
-                out = stream.feed(chunk)
+                chunk = await pump.next()
+                out = stream.feed(chunk) if chunk is not None else stream.end()
         except UpstreamFailed as error:
             if not stream.ended:
                 self.note_failure(call, error.kind, error.detail)

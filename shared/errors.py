@@ -14,6 +14,7 @@ Sources: OpenAI API errors guide (2026-08); recorded Azure and Foundry errors (r
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -277,6 +278,9 @@ def _error_object(body: bytes) -> Json:
     return error if isinstance(error, dict) else {}
 
 
+_HTTP_DATE = re.compile(r"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT")
+
+
 def retry_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The Retry-After headers that a client can use.
 
@@ -287,9 +291,8 @@ def retry_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name in ("retry-after", "retry-after-ms", "x-ms-retry-after-ms"):
         value = headers.get(name, "")
         number = _number(value)
-        if number is None and name == "retry-after" and value:
-            kept[name] = value  # an HTTP date
-        elif number is not None and number > 0:
+        is_date = name == "retry-after" and _HTTP_DATE.fullmatch(value)
+        if is_date or (number is not None and number > 0):
             kept[name] = value
     if "retry-after" not in kept:
         milliseconds = _number(kept.get("retry-after-ms") or kept.get("x-ms-retry-after-ms") or "")

@@ -64,7 +64,7 @@ class Settings:
             on_disconnect=read.choice("ON_DISCONNECT", "close", "drain"),
             first_byte_seconds=read.seconds("FIRST_BYTE_SECONDS", 210),
             cors_origins=_names(values, "CORS_ORIGINS"),
-            log_level=values.get("LOG_LEVEL", "INFO").upper(),
+            log_level=read.level("LOG_LEVEL"),
         )
         if not (values.get(STORAGE) or settings.storage_account or settings.table_service_uri):
             remedy = f"set {STORAGE} to a connection string, or {STORAGE}__accountName to use the app's identity"
@@ -77,6 +77,9 @@ class Settings:
     def trusted(values: Mapping[str, str]) -> tuple[str, ...]:
         """TRUSTED_HOSTS alone, for those who look at a configuration without an app around it."""
         return _names(values, "TRUSTED_HOSTS")
+
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class _Reader:
@@ -102,6 +105,13 @@ class _Reader:
             self.complain(name, f"{text!r} is not a number of seconds", f"write a number, for example {default:g}")
             return default
         return value
+
+    def level(self, name: str) -> str:
+        text = (self._values.get(name) or "INFO").upper()
+        if text not in _LEVELS:
+            self.complain(name, f"{text!r}", f"write one of {', '.join(_LEVELS)}")
+            return "INFO"
+        return text
 
     def choice[T: str](self, name: str, default: T, other: T) -> T:
         text = (self._values.get(name) or default).lower()

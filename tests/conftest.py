@@ -83,9 +83,7 @@ def new_stack(
 
 
 @pytest.fixture(scope="module")
-def rubbish_stack(
-    tmp_path_factory: pytest.TempPathFactory, fake_azure: FakeAzure, azurite: Any
-) -> Generator[Stack]:
+def rubbish_stack(tmp_path_factory: pytest.TempPathFactory, fake_azure: FakeAzure, azurite: Any) -> Generator[Stack]:
     """A gateway that has never had a configuration that works."""
     folder = tmp_path_factory.mktemp("rubbish")
     with Stack(folder, fake_azure, azurite.connection_string, config="none") as made:

@@ -78,9 +78,6 @@ class EntraTokens:
         cached = self._cache.get(credential)
         if cached and cached.token == token:
             cached.expires = 0.0
-            # azure-identity would hand out the refused token again from its own cache
-            if source := self._sources.pop(credential, None):
-                self._discard(source)
 
     def _discard(self, source: Any) -> None:
         closing = asyncio.ensure_future(_close(source))
@@ -100,6 +97,10 @@ class EntraTokens:
             self._log.warning("no token from Entra ID", error=str(error))
 
     async def _fetch(self, credential: Credential, cached: _Cached) -> None:
+        # azure-identity answers from a cache of its own until five minutes before a token ends, a refused one included,
+        # and hides that a renewal failed: so each fetch but the first is made by a new source
+        if cached.token and (old := self._sources.pop(credential, None)):
+            self._discard(old)
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 source = self._sources.get(credential)

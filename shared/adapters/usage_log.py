@@ -226,8 +226,9 @@ class TableUsageLog:
         return _Total(usage_table(day[:6]), values | dict.fromkeys(COUNTERS, 0), day)
 
     def _forget_closed_days(self) -> None:
-        today = _day(self._clock())
-        for place in [p for p, t in self._totals.items() if t.day < today and not t.dirty]:
+        """Yesterday's totals stay: a call counts for the day on which it began, and a new total would begin at 0."""
+        yesterday = _day(self._clock() - 86400)
+        for place in [p for p, t in self._totals.items() if t.day < yesterday and not t.dirty]:
             del self._totals[place]
 
     def _give_up_oldest(self) -> None:

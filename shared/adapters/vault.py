@@ -81,7 +81,9 @@ class VaultSecrets:
 
             # the check compares the vault's domain with the challenge's; a local stand-in has no domain
             verify = not is_loopback(urlsplit(self._url).hostname or "")
-            self._client = SecretClient(self._url, self._credential(), verify_challenge_resource=verify, **self._options)
+            self._client = SecretClient(
+                self._url, self._credential(), verify_challenge_resource=verify, **self._options
+            )
         return self._client
 
     async def close(self) -> None:

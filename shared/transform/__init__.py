@@ -45,6 +45,10 @@ class Stream(Protocol):
 
     def feed(self, chunk: bytes) -> bytes: ...
 
+    def end(self) -> bytes:
+        """-> what is left to be sent once the upstream has ended."""
+        ...
+
     def usage_or_estimate(self) -> Usage: ...
 
 

@@ -42,6 +42,7 @@ class ChatAnswer:
     def __init__(self, body: Mapping[str, Any], deployment: Deployment) -> None:
         self._body = body
         self._alias = deployment.alias
+        self._characters = 0
         self.usage: Usage | None = None
         self.model = ""
         self.ended = False
@@ -55,13 +56,21 @@ class ChatAnswer:
         if not isinstance(answer, dict):
             raise errors.bad_answer()
         self.usage = read_usage(answer.get("usage"))
+        self._characters = _length(answer.get("choices")) if self.usage is None else 0
         self.model = str(answer.get("model") or "")
         answer["model"] = self._alias
         self.ended = True
         return orjson.dumps(answer)
 
     def usage_or_estimate(self) -> Usage:
-        return self.usage or estimate_usage(self._body, 0)
+        return self.usage or estimate_usage(self._body, estimate_text(self._characters))
+
+
+def _length(choices: Any) -> int:
+    """Characters that a model has written in the choices of an answer."""
+    messages = [c.get("message") for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+    parts = [m.get(name) for m in messages if isinstance(m, dict) for name in ("content", "refusal", "tool_calls")]
+    return sum(len(part if isinstance(part, str) else str(part)) for part in parts if part)
 
 
 class ChatStream:
@@ -107,6 +116,14 @@ class ChatStream:
             out.append(self._event(data))
         return b"".join(out)
 
+    def end(self) -> bytes:
+        """-> what is still to be sent when the upstream has ended in good order, with or without [DONE]."""
+        if self.done or self.error:
+            return b""
+        if self._splitter.rest().strip() in (b"data: [DONE]", b"data:[DONE]"):  # without the blank line
+            return self._event(b"[DONE]")
+        return self._release_held() if self.ended else b""
+
     def usage_or_estimate(self) -> Usage:
         """Azure's figures, else our own count: one token per event with content, or by length if that is more."""
         return self.usage or estimate_usage(self._body, max(self._deltas, estimate_text(self._characters)))
@@ -141,9 +158,9 @@ class ChatStream:
             event["choices"] = []
         else:
             self._note(choices)
-        if self._held:
-            event.update(self._held)
-            self._held = {}
+        for name, value in self._held.items():
+            event.setdefault(name, value)
+        self._held = {}
         return self._dump(event)
 
     def _hold(self, event: Json) -> None:

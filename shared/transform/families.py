@@ -139,9 +139,12 @@ FAMILIES: Mapping[str, Family] = {
 
 _O_NAME = re.compile(r"(?:^|[^a-z0-9])o[134](?=[-.]|$)", re.I)
 _O_MINI_NAME = re.compile(r"(?:^|[^a-z0-9])o1-(?:mini|preview)(?=[-.]|$)", re.I)
-_GPT5_NAME = re.compile(r"gpt-(?P<major>[5-9])(?:\.(?P<minor>\d+))?(?P<chat>(?:-[\w]+)*?-chat)?(?=[-.]|$)", re.I)
+_GPT5_NAME = re.compile(r"gpt-(?P<major>[5-9])(?:\.(?P<minor>\d+))?(?P<chat>-chat)?(?=[-.]|$)", re.I)
 _GPT35_NAME = re.compile(r"gpt-?3\.?5", re.I)
 _AUDIO_NAME = re.compile(r"(?:^|[^a-z0-9])audio(?=[-.]|$)", re.I)
+_OTHERS = re.compile(
+    r"grok|deepseek|llama|mistral|ministral|codestral|phi-|cohere|command-|kimi|qwen|jais|gpt-oss|mai-|claude", re.I
+)
 _MAKERS_OWN = re.compile(r"gpt(?!-oss)|^o\d|davinci|omni", re.I)  # gpt-oss takes reasoning_effort, as others' models do
 
 
@@ -161,7 +164,7 @@ def family_of_name(name: str, *, openai_models: bool = True) -> Family:
         return FAMILIES["audio"]
     if _GPT35_NAME.search(name):
         return FAMILIES["gpt-35"]
-    if not openai_models and not _MAKERS_OWN.search(name):
+    if _OTHERS.search(name) or (not openai_models and not _MAKERS_OWN.search(name)):
         return FAMILIES["open"]
     return FAMILIES["ordinary"]
 

@@ -194,8 +194,14 @@ def _family(entry: Entry, named: _Named) -> Family:
     return with_capabilities(family, {**info.capabilities, **params.capabilities})
 
 
+_EACH_CALLS_OWN = ("model", "messages", "stream")
+
+
 def _body_defaults(params: Params) -> dict[str, Any]:
     extra = params.model_extra or {}
+    for name in _EACH_CALLS_OWN:
+        if name in params.extra_body:
+            raise BadSetting("extra_body", f"{name} belongs to each call", f"leave {name} out of extra_body")
     return {k: v for k, v in extra.items() if k in BODY_DEFAULTS} | params.extra_body
 
 

@@ -44,6 +44,11 @@ AZURE_HOSTS = re.compile(
 _OPERATION = re.compile(  # but a deployment may be called `embeddings`
     r"(?<!/deployments)/(?:chat/completions|completions|embeddings|responses|images/\w+|audio/\w+|messages)$"
 )
+_PROJECT = re.compile(r"/api/projects/[^/]+(?=/|$)|/anthropic(?:/v1)?$")
+"""Foundry shows a project's address, or Claude's: inference is the resource's."""
+_SERVERLESS = (".models.ai.azure.com", ".inference.ai.azure.com")
+_OPENAI_ONLY = (".openai.azure.com", ".openai.azure.us", ".openai.azure.cn")
+"""Resources that have no /models route."""
 _DEPLOYMENT = re.compile(r"(?P<root>.*)/openai/deployments/(?P<name>[^/]+)(?P<extensions>/extensions)?$")
 
 
@@ -103,7 +108,9 @@ def _surface_of(path: str, host: str, version: str, provider: Provider) -> tuple
     """-> (surface, path prefix of the root, deployment named in the path)."""
     if provider == "openai":
         return SURFACES["openai"], path, None
-    path = re.sub(r"/api/projects/[^/]+$", "", path)  # Foundry shows the project; inference is the resource's
+    path = _PROJECT.sub("", path)
+    if host.lower().endswith(_SERVERLESS):
+        return SURFACES["serverless"], path, None
     if found := _DEPLOYMENT.fullmatch(path):
         row = SURFACES["extensions" if found["extensions"] else "dated"]
         if version in NAMED_VERSIONS:
@@ -117,16 +124,11 @@ def _surface_of(path: str, host: str, version: str, provider: Provider) -> tuple
         if path.endswith(ending):
             return SURFACES[name], path.removesuffix(ending), None
     path = path.removesuffix("/openai")
-    if provider == "azure_ai":
-        return _foundry_surface(path, host, version)
-    return (SURFACES["dated"] if _DATED.fullmatch(version) else SURFACES["v1"]), path, None
-
-
-def _foundry_surface(path: str, host: str, version: str) -> tuple[Surface, str, str | None]:
-    """`azure_ai/…`: the resource's /models route, or a serverless host of its own."""
-    if host.endswith((".services.ai.azure.com", ".services.ai.azure.us")) or is_loopback(host):
+    if provider == "azure_ai" and not host.lower().endswith(_OPENAI_ONLY):
+        if not (is_azure_host(host) or is_loopback(host)):
+            return SURFACES["serverless"], path, None
         return (SURFACES["v1"] if version in NAMED_VERSIONS else SURFACES["foundry"]), path, None
-    return SURFACES["serverless"], path, None
+    return (SURFACES["dated"] if _DATED.fullmatch(version) else SURFACES["v1"]), path, None
 
 
 def _version_for(surface: Surface, version: str) -> str:

@@ -110,10 +110,9 @@ KINDS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*public client flows:DeprecationWarning")  # of the password flow, still in use
 @pytest.mark.parametrize(("kind", "changed", "counter"), KINDS, ids=["secret", "password", "file", "env", "managed"])
-def test_50_cold_calls_make_one_request(
-    identity: FakeAzure, kind: str, changed: dict[str, str], counter: str
-) -> None:
+def test_50_cold_calls_make_one_request(identity: FakeAzure, kind: str, changed: dict[str, str], counter: str) -> None:
     async def work(scene: Scene) -> None:
         wanted = credential(identity, kind, **changed)
         tokens = await asyncio.gather(*(scene.tokens.get(wanted) for _ in range(50)))

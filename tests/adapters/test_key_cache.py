@@ -141,6 +141,7 @@ def test_caller_that_leaves_takes_nobody_with_it() -> None:
 
 def test_memory_is_bounded() -> None:
     """Strangers who try keys fill no memory, and a key that is used stays."""
+
     async def work() -> None:
         scene = Scene()
         for number in range(MOST_ENTRIES + 100):

@@ -121,7 +121,8 @@ def test_missing_secret_is_a_failure_until_it_is_there(fake: FakeAzure) -> None:
         assert await scene.vault.get("made-later") == "value"
 
     play(fake, work)
-    assert len([r for r in fake.requests if r.path.startswith("/secrets/made-later")]) == 3  # challenge, 404, 200
+    asked = [r.status for r in fake.requests if r.path.startswith("/secrets/made-later")]
+    assert [status for status in asked if status != 401] == [404, 200]  # 401: the challenge, once for each vault
 
 
 def test_vault_that_is_not_set_is_told(fake: FakeAzure) -> None:

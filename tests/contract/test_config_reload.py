@@ -124,7 +124,9 @@ def test_broken_configuration_at_the_start_is_a_503_until_it_is_mended(
 
 
 @pytest.mark.parametrize(
-    "text", ["model_list: [", "a: &a [*a]", "\x00", "!!python/object:os.system {}"], ids=["cut", "recursive", "nul", "python"]
+    "text",
+    ["model_list: [", "a: &a [*a]", "\x00", "!!python/object:os.system {}"],
+    ids=["cut", "recursive", "nul", "python"],
 )
 def test_rubbish_is_refused_and_crashes_nothing(rubbish_stack: Stack, text: str) -> None:
     key = Key("sk-" + "A" * 43, "", "")

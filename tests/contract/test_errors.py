@@ -85,10 +85,7 @@ CASES = [
     Case("unreachable", {}, 502, "upstream_unreachable", SERVER, openai.InternalServerError, alias="unreachable"),
     Case("wrong-key", {}, 502, "upstream_auth_failed", SERVER, openai.InternalServerError, alias="wrong-key"),
     Case("no-deployment", {}, 404, "DeploymentNotFound", INVALID, openai.NotFoundError, alias="dead-deployment"),
-    Case("no-token", {"kind": "identity_status", "status": 400, "times": -1}, 502, "upstream_auth_failed", SERVER,
-         openai.InternalServerError, alias="entra-anew"),
 ]  # fmt: skip
-CASES = [c for c in CASES if c.id != "no-token"]  # a token that is held is used: see tests/adapters/test_identity.py
 
 
 @STREAM
@@ -294,9 +291,7 @@ def test_another_deployment_is_asked(
 
 
 @STREAM
-def test_another_deployment_is_asked_after_a_time_out(
-    stack: Stack, key: Key, fake: FakeAzure, stream: bool
-) -> None:
+def test_another_deployment_is_asked_after_a_time_out(stack: Stack, key: Key, fake: FakeAzure, stream: bool) -> None:
     fake.add_fault("slow_first_byte", resource="main", seconds=30)
     reply = stack.post(key, ask("count to 3", "hasty-ordered", stream=stream))
     assert reply.status_code == 200

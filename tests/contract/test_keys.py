@@ -16,7 +16,9 @@ from tests.support.polling import until
 from tests.support.stack import ADMIN, Key, Stack, ask, run_manage, upstream_calls
 
 
-@pytest.mark.parametrize("header", ["Authorization: Bearer {}", "authorization: bearer  {}", "api-key: {}", "x-api-key: {}"])
+@pytest.mark.parametrize(
+    "header", ["Authorization: Bearer {}", "authorization: bearer  {}", "api-key: {}", "x-api-key: {}"]
+)
 def test_key_is_taken_from_any_usual_header(stack: Stack, key: Key, header: str) -> None:
     name, _, value = header.format(key.text).partition(": ")
     assert stack.post(None, ask("hi"), headers={name: value}).status_code == 200

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from local.fake_azure import FakeAzure
-from shared.usage import read_usage
 from tests.support.ledger import COUNTED, sum_of
 from tests.support.own_azurite import OwnAzurite
 from tests.support.polling import until
@@ -214,7 +213,8 @@ def test_store_outage_loses_and_doubles_nothing(
         store.start()
         for _ in range(5):
             call()
-        events = until(lambda: len(found := stack.ledger.events(key.id)) >= 16 and found, 40, 0.2)
+        until(lambda: len(stack.ledger.events(key.id)) >= 16, 40, 0.2)
+        events = stack.ledger.events(key.id)
         assert sorted(e["request_id"] for e in events) == sorted(seen)
         assert stack.ledger.summed(key.id) == sum_of(events)
         assert stack.ledger.summed(key.id)["output_tokens"] == 48

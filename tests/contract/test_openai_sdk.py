@@ -23,7 +23,7 @@ from local.fake_azure import FakeAzure
 from tests.support.stack import Key, Stack, ask, last_upstream, upstream_calls
 
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-WEATHER = {
+WEATHER: Any = {
     "type": "function",
     "function": {
         "name": "get_weather",
@@ -326,9 +326,7 @@ def test_restricted_key_is_told_so(stack: Stack, fake: FakeAzure) -> None:
 @pytest.mark.parametrize(
     ("text", "cities"), [("weather in Paris", ["Paris"]), ("weather in Paris and Tokyo", ["Paris", "Tokyo"])]
 )
-def test_tool_calls(
-    stack: Stack, key: Key, fake: FakeAzure, stream: bool, text: str, cities: list[str]
-) -> None:
+def test_tool_calls(stack: Stack, key: Key, fake: FakeAzure, stream: bool, text: str, cities: list[str]) -> None:
     calls: dict[int, dict[str, str]] = {}
     with stack.openai(key) as client:
         answer: Any = client.chat.completions.create(**ask(text), tools=[WEATHER], stream=stream)
@@ -397,7 +395,10 @@ def test_vision(stack: Stack, key: Key, fake: FakeAzure, alias: str, stream: boo
 @STREAM
 def test_audio_in_and_out(stack: Stack, key: Key, fake: FakeAzure, stream: bool) -> None:
     sound = base64.b64encode(b"RIFF").decode()
-    content = [{"type": "text", "text": "repeat"}, {"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}}]
+    content = [
+        {"type": "text", "text": "repeat"},
+        {"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}},
+    ]
     voice: Any = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}
     messages: Any = [{"role": "user", "content": content}]
     with stack.openai(key) as client:
@@ -439,9 +440,7 @@ def test_store_metadata_seed_stop_user_and_prediction_pass(
 @STREAM
 def test_logprobs(stack: Stack, key: Key, stream: bool) -> None:
     with stack.openai(key) as client:
-        answer: Any = client.chat.completions.create(
-            **ask("count to 3"), logprobs=True, top_logprobs=2, stream=stream
-        )
+        answer: Any = client.chat.completions.create(**ask("count to 3"), logprobs=True, top_logprobs=2, stream=stream)
         found = list(answer) if stream else [answer]
     tokens = [t for c in found if c.choices[0].logprobs for t in c.choices[0].logprobs.content]
     assert [t.token.strip() for t in tokens] == ["1", "2", "3"]
@@ -491,9 +490,7 @@ def test_answer_cut_by_the_filter_or_the_limit_says_so(stack: Stack, key: Key, s
 def test_data_sources(stack: Stack, key: Key, fake: FakeAzure, stream: bool) -> None:
     sources = [{"type": "azure_search", "parameters": {"endpoint": "https://s.example", "index_name": "docs"}}]
     with stack.openai(key) as client:
-        answer: Any = client.chat.completions.create(
-            **ask("what"), extra_body={"data_sources": sources}, stream=stream
-        )
+        answer: Any = client.chat.completions.create(**ask("what"), extra_body={"data_sources": sources}, stream=stream)
         if stream:
             contexts = [(c.choices[0].delta.model_extra or {}).get("context") for c in answer if c.choices]
             context = next(c for c in contexts if c)

@@ -41,9 +41,7 @@ def fallback_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["asgi", "process"])
-def fallback(
-    request: pytest.FixtureRequest, new_stack: Callable[..., Stack], fallback_app: Path
-) -> Stack:
+def fallback(request: pytest.FixtureRequest, new_stack: Callable[..., Stack], fallback_app: Path) -> Stack:
     return new_stack(mode=request.param, app=fallback_app)
 
 

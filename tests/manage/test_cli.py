@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def settings(fake_azure: FakeAzure, azurite: Any, tmp_path: Path) -> dict[str, s
 
 
 @pytest.fixture
-def manage(settings: dict[str, str]) -> Iterator[Run]:
+def manage(settings: dict[str, str]) -> Run:
     def run(*arguments: str, cwd: Path = ROOT, **changed: str) -> subprocess.CompletedProcess[str]:
         environ = clean_environment() | settings | changed
         return subprocess.run(
@@ -38,7 +38,7 @@ def manage(settings: dict[str, str]) -> Iterator[Run]:
             cwd=cwd, env=environ, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 
-    yield run
+    return run
 
 
 def test_life_of_a_key(manage: Run, stack: Stack) -> None:
@@ -101,7 +101,9 @@ def test_config_check(manage: Run, settings: dict[str, str], tmp_path: Path) -> 
     answer = json.loads(manage("config", "check", settings["CONFIG_SOURCE"], "--json").stdout)
     assert answer["ok"] is True
     assert "two#2" in [row["model"] for row in answer["deployments"]]
-    assert not any(key in good.stdout for key in re.findall(r'api_key: "(\w{32})"', Path(settings["CONFIG_SOURCE"]).read_text()))
+    assert not any(
+        key in good.stdout for key in re.findall(r'api_key: "(\w{32})"', Path(settings["CONFIG_SOURCE"]).read_text())
+    )
 
     bad = tmp_path / "bad.yaml"
     bad.write_text("model_list:\n  - model_name: a\n    litellm_params:\n      model: azure/x\n      api_versoin: v1\n")

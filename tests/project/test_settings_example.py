@@ -60,6 +60,10 @@ def test_environment_is_read_in_bootstrap_and_by_the_command_line_alone() -> Non
     readers: set[str] = set()
     for file in [ROOT / "function_app.py", *(ROOT / "shared").rglob("*.py")]:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv") and ast.unparse(node.value) == "os":
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr in ("environ", "getenv")
+                and ast.unparse(node.value) == "os"
+            ):
                 readers.add(file.relative_to(ROOT).as_posix())
     assert readers == {"shared/bootstrap.py", "shared/manage/__main__.py"}

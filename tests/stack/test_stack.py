@@ -163,7 +163,9 @@ def test_manage_works_on_the_running_stack(detached: tuple[Stack, str]) -> None:
     done = stack.run("manage", "keys", "create", "--name", "ana", "--json")
     assert done.returncode == 0, done.stderr
     key = json.loads(done.stdout)["key"]
-    request = urllib.request.Request(f"{stack.status()['base_url']}/v1/models", headers={"Authorization": f"Bearer {key}"})
+    request = urllib.request.Request(
+        f"{stack.status()['base_url']}/v1/models", headers={"Authorization": f"Bearer {key}"}
+    )
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert answer.status == 200
 

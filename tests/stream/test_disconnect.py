@@ -29,7 +29,12 @@ def test_client_leaves_in_the_middle_of_a_stream(stack_of_mode: Stack, fake: Fak
         client.leave(reset=reset)
     assert closed_early(fake)
     (event,) = stack.usage(key, 1)
-    assert (event["outcome"], event["estimated"], event["status"], event["stream"]) == ("client_closed", True, 200, True)
+    assert (event["outcome"], event["estimated"], event["status"], event["stream"]) == (
+        "client_closed",
+        True,
+        200,
+        True,
+    )
     assert event["input_tokens"] > 0
     # at least what was delivered; what was on its way when the client left may be counted as well
     assert seen.count(b'"delta":{"content":') - 1 <= event["output_tokens"] < 200

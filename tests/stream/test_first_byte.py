@@ -53,9 +53,7 @@ def hasty_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("mode", ["asgi", "process"])
-def test_silence_is_filled(
-    new_stack: Any, hasty_app: Path, fake: FakeAzure, mode: str
-) -> None:
+def test_silence_is_filled(new_stack: Any, hasty_app: Path, fake: FakeAzure, mode: str) -> None:
     stack: Stack = new_stack(mode=mode, app=hasty_app)
     key = stack.key()
     fake.add_fault("pause", after=4, seconds=0.6)
@@ -80,9 +78,7 @@ def test_silence_is_filled(
 
 
 @pytest.mark.parametrize("fault", ["status", "reset", "html", "content_filter"])
-def test_error_before_the_first_byte_has_its_status(
-    stack_of_mode: Stack, fake: FakeAzure, fault: str
-) -> None:
+def test_error_before_the_first_byte_has_its_status(stack_of_mode: Stack, fake: FakeAzure, fault: str) -> None:
     key = stack_of_mode.key()
     fake.add_fault(fault)
     reply = stack_of_mode.post(key, ask("hi", "hidden-name", stream=True))
@@ -112,9 +108,13 @@ def test_stream_that_breaks_ends_in_an_error_event(
     stack, key = stack_of_mode, stack_of_mode.key()
     texts: list[str] = []
     fake.add_fault(fault, after=4, **more)
+
+    def collect(chunks: Any) -> None:
+        for chunk in chunks:
+            texts.extend(c.delta.content for c in chunk.choices if c.delta.content)
+
     with stack.openai(key) as client, pytest.raises(openai.APIError) as broken:
-        for chunk in client.chat.completions.create(**ask("count to 9", "hidden-name"), stream=True):
-            texts += [c.delta.content for c in chunk.choices if c.delta.content]
+        collect(client.chat.completions.create(**ask("count to 9", "hidden-name"), stream=True))
     assert "".join(texts) == "1 2"
     assert broken.value.code == code
     fake.add_fault(fault, after=4, **more)
@@ -135,9 +135,7 @@ def test_stream_that_breaks_ends_in_an_error_event(
      {"kind": "crlf"}, {"kind": "split", "size": 4000}],
     ids=["byte-by-byte", "5", "crlf-3", "crlf", "large"],
 )  # fmt: skip
-def test_stream_is_the_same_wherever_it_is_cut(
-    stack: Stack, key: Key, fake: FakeAzure, fault: dict[str, Any]
-) -> None:
+def test_stream_is_the_same_wherever_it_is_cut(stack: Stack, key: Key, fake: FakeAzure, fault: dict[str, Any]) -> None:
     fake.add_fault(**fault)
     with stack.openai(key) as client:
         chunks = list(

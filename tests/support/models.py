@@ -27,7 +27,7 @@ def aliases(fake: FakeAzure) -> list[Row]:
         return {k: v for k, v in (row | changed).items() if v is not None}
 
     elsewhere = {"api_base": second.url, "api_key": second.key}
-    signing_in = {"api_key": None, "tenant_id": fake.state.tenant_id, "client_id": client}
+    signing_in: dict[str, Any] = {"api_key": None, "tenant_id": fake.state.tenant_id, "client_id": client}
     vision = f"{main.url}/openai/deployments/gpt-4-vision/extensions"
     return [
         ("gpt-4o", azure("gpt-4o"), {}),

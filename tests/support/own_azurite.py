@@ -34,7 +34,8 @@ class OwnAzurite:
 
     def start(self) -> None:
         node = find_node()
-        assert node and SCRIPT.is_file(), MISSING
+        assert node is not None, MISSING
+        assert SCRIPT.is_file(), MISSING
         blob, queue, table = map(str, self._ports)
         self._process = subprocess.Popen(
             [

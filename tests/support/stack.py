@@ -190,8 +190,13 @@ class Stack:
 
     def usage(self, key: Key, calls: int) -> list[Row]:
         """The ledger of a key, as soon as it has so many events; fails if it has more."""
-        found = until(lambda: len(events := self.ledger.events(key.id)) >= calls and events)
-        assert found, "no events"
+        found: list[Row] = []
+
+        def there() -> bool:
+            found[:] = self.ledger.events(key.id)
+            return len(found) >= calls
+
+        until(there)
         assert len(found) == calls
         return found
 

@@ -38,7 +38,7 @@ def test_answer_without_usage_is_estimated() -> None:
     answer, found = read(b'{"choices":[{"message":{"content":"x"}}]}')
     assert found == {"choices": [{"message": {"content": "x"}}], "model": "alias"}
     assert (answer.model, answer.usage) == ("", None)
-    assert answer.usage_or_estimate() == Usage(input_tokens=6, estimated=True)
+    assert answer.usage_or_estimate() == Usage(input_tokens=6, output_tokens=1, estimated=True)
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"[]", b"null", b'"x"', b'{"a":', b'{"a": NaN}', b"\xff"])

@@ -388,3 +388,28 @@ def test_stream_of_any_length_needs_the_same_memory() -> None:
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 2_000
+
+
+def test_what_is_held_is_sent_at_a_clean_end_without_done() -> None:
+    stream = ChatStream({}, deployment())
+    head = b'"id":"c","object":"chat.completion.chunk","created":1,"model":"m"'
+    sent = stream.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],' + head + b"}\n\n")
+    sent += stream.feed(b'data: {"choices":[],"prompt_filter_results":[1],' + head + b"}\n\n")
+    assert b"prompt_filter_results" not in sent
+    assert b'"prompt_filter_results":[1]' in stream.end()
+    assert stream.ended
+
+
+@pytest.mark.parametrize("last", [b"data: [DONE]", b"data: [DONE]\n", b"data:[DONE]\r\n"])
+def test_done_without_its_blank_line_is_an_end(last: bytes) -> None:
+    stream = ChatStream({}, deployment())
+    assert stream.feed(last) == b""
+    assert stream.end() == b"data: [DONE]\n\n"
+    assert stream.ended
+
+
+def test_nothing_is_added_to_a_stream_that_was_cut() -> None:
+    stream = ChatStream({}, deployment())
+    stream.feed(b'data: {"choices":[],"prompt_filter_results":[1]}\n\ndata: {"choi')
+    assert stream.end() == b""
+    assert not stream.ended

@@ -44,7 +44,13 @@ MODELS = [
     Model(f"model: azure/o3, base_model: azure/eu/gpt-5.1, {AT}", "azure", "o3", "gpt-5.1"),
     Model(f"model: azure/o3, family: gpt-5, {AT}", "azure", "o3", "gpt-5"),
     Model(f"model: azure/o_series/x, family: open, base_model: gpt-5, {AT}", "azure", "x", "open"),
-    Model(f"model: azure/grok-4, {AT}", "azure", "grok-4", "ordinary"),
+    Model(f"model: azure/grok-4, {AT}", "azure", "grok-4", "open"),
+    Model(
+        "model: azure_ai/gpt-4o, api_key: k, api_base: 'https://res.openai.azure.com'", "azure_ai", "gpt-4o", "ordinary", "v1"
+    ),
+    Model(
+        "model: azure/Llama-4, api_key: k, api_base: 'https://x.eastus.models.ai.azure.com'", "azure", "Llama-4", "open", "serverless"
+    ),
     Model(f"model: azure_text/gpt-35-turbo-instruct, {AT}", "azure_text", "gpt-35-turbo-instruct", "gpt-35"),
     Model(
         "model: azure_ai/grok-4, api_key: k, api_base: 'https://res.services.ai.azure.com'",

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 from bench import hot, measure, micro, report
+from bench.lab import Lab
 from bench.measure import Figures
 from bench.procs import LINUX, Children, alone
-from bench.targets import TARGETS, Lab, Target, start_upstream
+from bench.targets import TARGETS, Target, start_upstream
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 from bench import measure
-from bench.targets import Lab, Target
+from bench.lab import Lab
+from bench.targets import Target
 
 TOP = 50
 WAITING = "_worker (concurrent/futures/thread.py"  # a pool's idle thread, which py-spy takes for a busy one

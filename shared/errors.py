@@ -1,8 +1,8 @@
-"""Every error that a client can see, and the one table that maps Azure's errors to them.
+"""Every error that the gateway itself makes. How Azure's are mapped is upstream_errors.py's.
 
     ApiError                     what the border turns into {"error": {message, type, param, code}}
       made by: bad_request …     the gateway's own refusals, one function each
-      made by: from_upstream     Azure's answers, by the table UPSTREAM
+      made by: from_failure      for an upstream that did not answer
     ConfigError                  a configuration that cannot work, with all its problems (operators only)
     BadSetting                   one field of it, before its place in the file is known
     UpstreamFailed               no usable answer: refused connection, reset, time-out (adapters raise it)
@@ -13,16 +13,11 @@ Sources: OpenAI API errors guide (2026-08); recorded Azure and Foundry errors (r
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
-
-from shared.redact import redact, redact_deep
-from shared.types import Json
 
 
 class ApiError(Exception):
@@ -201,112 +196,6 @@ _FAILED: Mapping[UpstreamFailure, tuple[int, str, str]] = {
 def from_failure(failure: UpstreamFailed) -> ApiError:
     status, code, message = _FAILED[failure.kind]
     return ApiError(status, message, type="server_error", code=code)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """How an upstream status reaches the client. `keep` lets Azure's own code and message pass (redacted)."""
-
-    status: int
-    type: str
-    code: str | None
-    message: str
-    keep: bool = True
-
-
-_SIGN_IN = (
-    "The gateway could not sign in to the model's deployment. Your key is fine: tell your platform team the "
-    "x-request-id of this answer."
-)
-_FAULT = "The model's deployment failed on this call. Retry in a moment."
-UPSTREAM: Mapping[int, _Row] = {
-    400: _Row(400, "invalid_request_error", None, "The model's deployment refused this request."),
-    401: _Row(502, "server_error", "upstream_auth_failed", _SIGN_IN, keep=False),
-    403: _Row(502, "server_error", "upstream_auth_failed", _SIGN_IN, keep=False),
-    404: _Row(404, "invalid_request_error", "not_found", "The model's deployment was not found."),
-    408: _Row(408, "server_error", "upstream_timeout", "The model's deployment did not answer in time. Retry."),
-    409: _Row(409, "invalid_request_error", "conflict", "The model's deployment reports a conflict. Retry."),
-    413: _Row(413, "invalid_request_error", "request_too_large", "The request is too large for the model."),
-    415: _Row(415, "invalid_request_error", "unsupported_media_type", "The model does not take this content type."),
-    422: _Row(422, "invalid_request_error", "unprocessable", "The model's deployment could not process this request."),
-    429: _Row(429, "rate_limit_error", "rate_limit_exceeded", "The model is at its rate limit. Retry after the "
-              "time in the Retry-After header."),
-    500: _Row(500, "server_error", "server_error", _FAULT),
-    502: _Row(502, "server_error", "bad_gateway", _FAULT),
-    503: _Row(503, "server_error", "service_unavailable", _FAULT),
-    504: _Row(504, "server_error", "upstream_timeout", "The model's deployment did not answer in time. Retry."),
-}  # fmt: skip
-
-
-def from_upstream(status: int, headers: Mapping[str, str], body: bytes, hide: Mapping[str, str]) -> ApiError:
-    """Map an error answer of Azure, Foundry or OpenAI.
-
-    `hide` maps names that no client may see (deployment, host, resource) to what stands in their place.
-    Azure's `code`, `param` and inner error survive; `Retry-After` in every form survives when it is usable.
-    """
-    row = UPSTREAM.get(status) or (UPSTREAM[400] if status < 500 else UPSTREAM[500])
-    given = _error_object(body) if row.keep else {}
-    message = redact(str(given.get("message") or ""), hide) or row.message
-    extra = {k: redact_deep(v, hide) for k, v in given.items() if k in _SURVIVING}
-    code = given.get("code")
-    if code is None or str(code).isdigit():  # Azure's "429" says no more than the status does
-        code = row.code
-    return ApiError(
-        row.status if status in UPSTREAM else status,
-        message,
-        type=str(given.get("type") or row.type),
-        code=None if code is None else str(code),
-        param=given.get("param") if isinstance(given.get("param"), str) else None,
-        headers=retry_headers(headers) if row.keep else {},
-        extra=extra,
-    )
-
-
-_SURVIVING = frozenset({"innererror", "inner_error", "content_filter_results", "content_filter_result", "details"})
-
-
-def _error_object(body: bytes) -> Json:
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    if not isinstance(parsed, dict):
-        return {}
-    error = parsed.get("error", parsed)
-    if isinstance(error, str):
-        return {"message": error}
-    return error if isinstance(error, dict) else {}
-
-
-_HTTP_DATE = re.compile(r"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT")
-
-
-def retry_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The Retry-After headers that a client can use.
-
-    Foundry sends `retry-after: 1` beside `retry-after-ms: 0`; OpenAI's SDKs read the milliseconds first,
-    reject 0 and then ignore both (recorded 2026-08), so a value that is not positive is left out.
-    """
-    kept: dict[str, str] = {}
-    for name in ("retry-after", "retry-after-ms", "x-ms-retry-after-ms"):
-        value = headers.get(name, "")
-        number = _number(value)
-        is_date = name == "retry-after" and _HTTP_DATE.fullmatch(value)
-        if is_date or (number is not None and number > 0):
-            kept[name] = value
-    if "retry-after" not in kept:
-        milliseconds = _number(kept.get("retry-after-ms") or kept.get("x-ms-retry-after-ms") or "")
-        if milliseconds:
-            kept["retry-after"] = str(max(1, round(milliseconds / 1000)))
-    return kept
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else 0.0
 
 
 def _short(text: str) -> str:

@@ -26,11 +26,13 @@ from shared.transform.models import describe_model, list_models
 from shared.transform.surfaces import url_of
 from shared.types import (
     ApiRequest,
+    Outcome,
     Principal,
     Reply,
     UpstreamReply,
     UpstreamRequest,
 )
+from shared.upstream_errors import from_upstream
 from shared.usage import estimate_usage
 
 
@@ -142,6 +144,7 @@ class Gateway:
 
     async def _ask_in_turn(self, call: Call, serving: list[Deployment]) -> Reply:
         failure: ApiError | None = None
+        outcome: Outcome = "upstream_error"
         for deployment in routing.plan(serving, self.rng):
             call.attempts += 1
             call.deployment = deployment
@@ -154,8 +157,10 @@ class Gateway:
                 failure = error.public
                 self.delivery.note_failure(call, str(error.status), failure.code or "")
                 if error.status not in routing.RETRY_ELSEWHERE:
+                    outcome = "client_error" if error.status < 500 else "upstream_error"
                     break
         assert failure is not None
+        call.outcome = outcome
         raise failure
 
     async def _attempt(self, call: Call, deployment: Deployment) -> Reply:
@@ -169,7 +174,7 @@ class Gateway:
                 self.without_usage.add(deployment.id)
                 self.delivery.note_failure(call, "400", "stream_options is not known to this api-version")
                 return await self._attempt(call, deployment)
-            public = errors.from_upstream(reply.status, reply.headers, body, deployment.hidden_names())
+            public = from_upstream(reply.status, reply.headers, body, deployment.hidden_names())
             raise Refused(reply.status, public)
         return await self.delivery.reply(call, deployment, reply)
 

@@ -17,6 +17,7 @@ from shared.catalog import Deployment
 from shared.errors import ApiError
 from shared.transform.edits import edit_chat
 from shared.types import Json, Usage
+from shared.upstream_errors import from_upstream
 from shared.usage import estimate_text, estimate_usage, read_usage
 
 
@@ -184,7 +185,7 @@ class ChatStream:
             if not isinstance(delta, dict):
                 choice["delta"] = {}
                 choice.setdefault("finish_reason", None)
-            elif content := delta.get("content") or delta.get("tool_calls") or delta.get("refusal"):
+            elif content := next((delta[name] for name in _WRITTEN if delta.get(name)), None):
                 self._deltas += 1
                 self._characters += len(content) if isinstance(content, str) else 0
             if choice.get("finish_reason"):
@@ -200,6 +201,8 @@ class ChatStream:
         return b"data: " + orjson.dumps(event) + b"\n\n"
 
 
+_WRITTEN = ("content", "tool_calls", "refusal", "audio", "function_call", "reasoning_content")
+"""Fields of a delta that cost output tokens."""
 _HEAD = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
 
 
@@ -208,7 +211,7 @@ def _error_in_stream(data: bytes, event: Json, deployment: Deployment) -> ApiErr
     error = event["error"]
     code = str(error.get("code")) if isinstance(error, dict) else ""
     status = int(code) if code.isdigit() and 400 <= int(code) < 600 else _STATUS_OF_CODE.get(code, 500)
-    return errors.from_upstream(status, {}, data, deployment.hidden_names())
+    return from_upstream(status, {}, data, deployment.hidden_names())
 
 
 _STATUS_OF_CODE = {"content_filter": 400, "context_length_exceeded": 400, "rate_limit_exceeded": 429}

@@ -16,7 +16,7 @@ from shared.adapters.identity import RETRY_SECONDS, EntraTokens
 from shared.errors import UpstreamFailed
 from shared.types import Credential, Secret
 from tests.support.doubles import Clock, Lines
-from tests.support.polling import until
+from tests.support.polling import eventually, until
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
 
@@ -82,10 +82,12 @@ def play(fake: FakeAzure, work: Callable[[Scene], Awaitable[None]], kind: str = 
 
 async def newer(scene: Scene, wanted: Credential, old: str) -> str:
     """The next token, which comes in the background."""
-    async with asyncio.timeout(10):
-        while (token := await scene.tokens.get(wanted)) == old:
-            await asyncio.sleep(0.01)
-    return token
+
+    async def changed() -> bool:
+        return await scene.tokens.get(wanted) != old
+
+    await eventually(changed)
+    return await scene.tokens.get(wanted)
 
 
 @pytest.fixture

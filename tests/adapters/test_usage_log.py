@@ -15,6 +15,7 @@ from shared.adapters.usage_log import PAGE_CHARACTERS, TableUsageLog
 from shared.ports import StoreUnavailable
 from shared.types import Row, Usage
 from tests.support.doubles import Clock, Lines, MemoryRows, a_record
+from tests.support.polling import eventually
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0
@@ -38,9 +39,10 @@ class Scene:
         return {name: sum(row[name] for row in rows) for name in usage_log.COUNTERS}
 
     async def written(self) -> None:
-        async with asyncio.timeout(10):
-            while self.usage.pending():
-                await asyncio.sleep(0.005)
+        async def done() -> bool:
+            return not self.usage.pending()
+
+        await eventually(done)
 
 
 def play(work: Callable[[Scene], Awaitable[None]], interval: float = 0.02) -> Scene:
@@ -138,9 +140,11 @@ def test_what_comes_while_a_write_is_under_way_is_written_next() -> None:
         usage.add(a_record(2, at=NOON))
         await asyncio.sleep(0.2)  # both timers go off meanwhile
         release.set()
-        async with asyncio.timeout(5):
-            while usage.pending() or not store.rows:
-                await asyncio.sleep(0.005)
+
+        async def done() -> bool:
+            return bool(store.rows) and not usage.pending()
+
+        await eventually(done)
         assert store.of("tollgateusage")[0]["requests"] == 2
 
     asyncio.run(work())

@@ -14,7 +14,7 @@ from shared.adapters.vault import REFRESH_SECONDS, RETRY_SECONDS, VaultSecrets
 from shared.config import vault_name
 from shared.errors import UpstreamFailed
 from tests.support.doubles import Clock, Lines
-from tests.support.polling import until
+from tests.support.polling import eventually, until
 
 
 class Scene:
@@ -57,9 +57,10 @@ def reads(fake: FakeAzure) -> int:
 
 
 async def becomes(scene: Scene, name: str, value: str) -> None:
-    async with asyncio.timeout(10):
-        while await scene.vault.get(name) != value:
-            await asyncio.sleep(0.01)
+    async def has_become() -> bool:
+        return await scene.vault.get(name) == value
+
+    await eventually(has_become)
 
 
 def test_50_cold_reads_are_one_and_then_none(fake: FakeAzure) -> None:

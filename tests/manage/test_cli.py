@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -141,11 +142,12 @@ COMMANDS = [[], ["keys"], ["keys", "create"], ["keys", "list"], ["keys", "revoke
 
 
 def test_help_of_every_command(manage: Run) -> None:
-    for command in COMMANDS:
-        told = manage(*command, "--help")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda command: manage(*command, "--help"), COMMANDS))
+    for command, told in zip(COMMANDS, answers, strict=True):
         assert (told.returncode, told.stderr) == (0, ""), command
         assert told.stdout.startswith("usage: python3 -m shared.manage"), command
-    assert "Exit codes: 0 done, 1 the command failed, 2 the arguments are wrong." in manage("--help").stdout
+    assert "Exit codes: 0 done, 1 the command failed, 2 the arguments are wrong." in answers[0].stdout
 
 
 @pytest.mark.parametrize(

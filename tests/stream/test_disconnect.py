@@ -38,7 +38,7 @@ def test_client_leaves_in_the_middle_of_a_stream(stack_of_mode: Stack, fake: Fak
     assert event["input_tokens"] > 0
     # at least what was delivered; what was on its way when the client left may be counted as well
     assert seen.count(b'"delta":{"content":') - 1 <= event["output_tokens"] < 200
-    assert stack.ledger.summed(key.id)["estimated"] == 1
+    until(lambda: stack.ledger.summed(key.id)["estimated"] == 1)  # the totals are a write of their own
 
 
 def test_client_leaves_a_stream_that_comes_faster_than_it_reads(stack_of_mode: Stack, fake: FakeAzure) -> None:
@@ -146,4 +146,4 @@ def test_many_clients_leave_at_once(stack_of_mode: Stack, fake: FakeAzure) -> No
     assert fake.wait_idle(10)
     assert all(record.closed_early for record in upstream_calls(fake))
     assert {e["outcome"] for e in stack.usage(key, 20)} == {"client_closed"}
-    assert stack.ledger.summed(key.id)["requests"] == 20
+    until(lambda: stack.ledger.summed(key.id)["requests"] == 20)

@@ -88,6 +88,9 @@ CASES = [
 ]  # fmt: skip
 
 
+REQUESTS_OWN_FAULT = {400, 404, 413, 422}
+
+
 @STREAM
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
 def test_upstream_error(stack: Stack, key: Key, fake: FakeAzure, case: Case, stream: bool) -> None:
@@ -109,7 +112,7 @@ def test_upstream_error(stack: Stack, key: Key, fake: FakeAzure, case: Case, str
     (event,) = stack.usage(key, 1)
     assert event["request_id"] == reply.headers["x-request-id"]
     assert (event["status"], event["stream"], event["attempts"]) == (case.status, stream, 1)
-    assert event["outcome"] == ("client_error" if case.status < 500 else "upstream_error")
+    assert event["outcome"] == ("client_error" if case.status in REQUESTS_OWN_FAULT else "upstream_error")
     assert (event["input_tokens"], event["output_tokens"]) == (0, 0)
 
 

@@ -7,6 +7,7 @@ the new one is refused. The pipeline itself is gateway.py's.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ from shared.ports import KeyStore, Secrets, StoreUnavailable, Upstream, UsageLog
 from shared.settings import Settings
 from shared.transform.resolve import resolve
 from shared.types import ApiRequest, RawHeaders
+
+SETTLED_SECONDS = 2.0
+"""After so long what a process has loaded is taken out of the garbage collector's rounds: each full one would walk
+through all that the SDKs have loaded, for 45 ms in which no call moves (measured 2026-11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,10 @@ class Service:
             if found is None:
                 return
             text, version = found
-            self._gateway = self._make_gateway(self._parts, await self._catalog(self._parts, text))
+            catalog = await self._catalog(self._parts, text)
+            if self._gateway is None:
+                asyncio.get_running_loop().call_later(SETTLED_SECONDS, gc.freeze)
+            self._gateway = self._make_gateway(self._parts, catalog)
             self._version, self._refused = version, None
         except (ConfigError, StoreUnavailable) as error:
             if str(error) != str(self._refused):

@@ -59,6 +59,7 @@ def build_service(environ: Mapping[str, str]) -> Service:
 def _parts(settings: Settings, environ: Mapping[str, str], log: Any) -> Any:
     from shared.adapters.identity import EntraTokens
     from shared.adapters.key_cache import CachedKeys
+    from shared.adapters.objects import TableObjects
     from shared.adapters.tables import TableKeys
     from shared.adapters.upstream import HttpUpstream
     from shared.adapters.usage_log import TableUsageLog
@@ -78,6 +79,7 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: Any) -> Any:
         keys=CachedKeys(TableKeys(tables), settings.key_cache_seconds, time.monotonic, log),
         upstream=HttpUpstream(tokens, vault, use_proxy=bool(environ.get("HTTPS_PROXY") or environ.get("https_proxy"))),
         usage=usage,
+        objects=TableObjects(tables),
         limits=Limits(
             first_byte=settings.first_byte_seconds,
             drain=settings.first_byte_seconds if settings.on_disconnect == "drain" else 0.0,

@@ -28,6 +28,16 @@ class Call:
     known: bool = False
     """Whether the alias exists: an unknown one is any text a client sends, and must not become a row."""
     body: Json = field(default_factory=dict[str, Any])
+    """Its ids opened; the text fields of a form."""
+    operation: str = ""
+    """The endpoint's path with the upstream's own ids in it."""
+    query: str = ""
+    """What is passed on of the query, encoded, its ids opened."""
+    choices: list[Deployment] = field(default_factory=list[Deployment])
+    """Deployments that may answer: those of the alias that can, or the one by which a resource is asked."""
+    stream: bool = False
+    opened: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """(upstream's id, client's id) of each id in the request: what of an error's text must be put back."""
     deployment: Deployment | None = None
     attempts: int = 0
     status: int = 200
@@ -36,10 +46,6 @@ class Call:
     settled: bool = False
     answer: Answer | Stream | None = None
     usage: Usage = NO_USAGE
-
-    @property
-    def stream(self) -> bool:
-        return self.body.get("stream") is True
 
     @property
     def complete(self) -> bool:

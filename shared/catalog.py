@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shared.types import Credential
+from shared.endpoints import Shape
+from shared.types import AuthHeader, Credential
 
 Sampling = Literal["any", "fixed", "without_effort"]
 
@@ -37,6 +38,11 @@ class Family:
     audio_output: bool
     json_schema: bool
 
+    @property
+    def reasons(self) -> bool:
+        """Whether it is one of OpenAI's reasoning models, whose rules are known."""
+        return bool(self.efforts) or self.sampling != "any"
+
 
 @dataclass(frozen=True, slots=True)
 class Surface:
@@ -49,13 +55,15 @@ class Surface:
     name: str
     path: str
     version: Literal["dated", "named", "none"]
-    auth_header: Literal["api-key", "bearer"]
+    auth_header: AuthHeader
     """How an api key travels. Entra tokens are always sent as a bearer token."""
     entra: bool
     """Whether Entra ID tokens are accepted: never sent to a host that is not Azure's."""
+    keeps: bool = True
+    """Whether its host keeps objects: files, responses, jobs."""
 
 
-Provider = Literal["azure", "azure_text", "azure_ai", "openai"]
+Provider = Literal["azure", "azure_text", "azure_ai", "openai", "content_safety"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,9 @@ class Deployment:
     model: str
     """The model behind the deployment as far as it is known (base_model, else the deployment's name)."""
     mode: str
+    """What kind of model it is (model_info.mode); empty when neither the configuration nor its name says."""
+    serves: frozenset[Shape]
+    """The shapes in which it can be asked without translation."""
     credential: Credential
     order: int = 1
     weight: float | None = None
@@ -110,11 +121,26 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreRules:
+    """What the configuration says of objects that Azure keeps."""
+
+    default_resource: str = ""
+    """Where objects are made that nothing binds to a resource; empty: the first that the key may use."""
+    import_raw_ids: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """resource -> teams and keys whose raw ids are taken to be on it; `*` for all."""
+    remove_unusable_items: bool = False
+    """Whether items of an input that another resource keeps are taken out, rather than refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """All deployments by alias, in the order of the configuration."""
 
     deployments: Mapping[str, tuple[Deployment, ...]]
     warnings: tuple[str, ...] = ()
+    rules: StoreRules = StoreRules()
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """alias -> what is known of its model: context window, prices, mode."""
 
     def aliases(self) -> tuple[str, ...]:
         return tuple(self.deployments)
@@ -122,3 +148,12 @@ class Catalog:
     def of(self, alias: str) -> tuple[Deployment, ...]:
         """-> the deployments of an alias, empty when it is unknown."""
         return self.deployments.get(alias, ())
+
+    def keepers(self) -> dict[str, Deployment]:
+        """-> for each resource that can keep objects, the deployment by whose credential it is asked."""
+        found: dict[str, Deployment] = {}
+        for deployments in self.deployments.values():
+            for deployment in deployments:
+                if deployment.surface.keeps:
+                    found.setdefault(deployment.resource, deployment)
+        return found

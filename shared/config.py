@@ -66,7 +66,7 @@ class ModelInfo(BaseModel):
     base_model: str | None = None
     mode: Literal[
         "chat", "completion", "embedding", "responses", "image_generation", "audio_transcription", "audio_speech",
-        "batch", "moderation", "rerank", "video_generation",
+        "batch", "moderation", "rerank", "video_generation", "realtime", "messages",
     ] | None = None  # fmt: skip
     family: str | None = None
     capabilities: Json = Field(default_factory=dict[str, Any])
@@ -94,6 +94,9 @@ class Options(BaseModel):
     drop_params: bool = False
     enable_azure_ad_token_refresh: bool = False
     enable_loadbalancing_on_batch_endpoints: bool = False
+    default_resource: str | None = None
+    import_raw_ids: dict[str, Literal["*"] | list[str]] = Field(default_factory=dict[str, Any])
+    unusable_items: Literal["refuse", "remove"] = "refuse"
 
 
 class File(BaseModel):

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from shared import errors
 from shared.call import Call
 from shared.catalog import Deployment
 from shared.errors import ApiError, UpstreamFailed
+from shared.owners import Owners
 from shared.ports import CallLog, StoreUnavailable, UsageLog
 from shared.pump import Pump, read_all
-from shared.transform import SHAPES, Stream
+from shared.transform import Answer, Asked, Exchange, Stream
+from shared.transform.owned import JsonLineSealer
+from shared.transform.relayed import PassedStream
 from shared.types import RawHeaders, Reply, UpstreamReply
+
+JSON = "application/json"
+EVENTS = "text/event-stream; charset=utf-8"
+_UNKNOWN = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,10 @@ class Limits:
     """USAGE_FLUSH=request: the record is durable before the last byte of an answer is sent."""
 
 
+class CutFile(Exception):
+    """A file that broke off: told to the client by breaking off as well."""
+
+
 class Refused(Exception):
     """The upstream answered with an error: its own status for the router, `public` for the client."""
 
@@ -45,30 +57,66 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """Which deployment answered, and what was agreed with it."""
+
+    plan: Exchange
+    asked: Asked
+    deployment: Deployment
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """Built once with the gateway; what belongs to one call is in its Call."""
 
     usage: UsageLog
+    owners: Owners
     log: CallLog
     timer: Callable[[], float]
     """Monotonic seconds."""
     limits: Limits
 
-    async def reply(self, call: Call, deployment: Deployment, upstream: UpstreamReply) -> Reply:
+    async def reply(self, call: Call, served: Served, upstream: UpstreamReply) -> Reply:
         """The head is good: read the body, or the beginning of the stream. Raises as `_attempt`."""
+        kind = upstream.headers.get("content-type") or ""
+        endpoint = call.endpoint
+        if endpoint.raw and (endpoint.shape == "stored" or not kind.startswith((JSON, "text/"))):
+            rewrite = None
+            if endpoint.name == "files_content" and served.asked.seal:  # which may be the output of a batch
+                rewrite = JsonLineSealer(served.asked.seal)
+            return await self._streamed(call, PassedStream(served.asked, rewrite), upstream, kind or _UNKNOWN)
+        if call.stream and not kind.startswith(JSON):
+            return await self._streamed(call, served.plan.stream(), upstream, EVENTS)
+        answer = served.plan.answer()
+        body = await read_all(upstream, self.limits.answer_body)
+        return await self._whole(call, served, answer, lambda: answer.read(body), upstream, kind)
+
+    async def joined(self, call: Call, served: Served, bodies: list[bytes]) -> Reply:
+        """One answer of several of the upstream's."""
+        answer: Any = served.plan.answer()
+        none = UpstreamReply(200, {}, _nothing(), _done)
+        return await self._whole(call, served, answer, lambda: answer.join(bodies), none, JSON)
+
+    def local(self, call: Call, data: bytes) -> Reply:
+        """An answer of the gateway's own."""
+        return Reply(200, _client_headers(call.request.id, {}), data, lambda gone: self._finish(call, None, gone))
+
+    async def _whole(
+        self, call: Call, served: Served, answer: Answer, read: Callable[[], bytes], upstream: UpstreamReply, kind: str
+    ) -> Reply:
+        try:
+            data = read()
+        except ApiError as error:
+            raise Refused(error.status, error) from error
+        call.answer = answer
+        if call.endpoint.kind or call.endpoint.shape == "stored":
+            await self.owners.note(call, served.deployment, answer)
+        await self._settle_early(call)
         headers = _client_headers(call.request.id, upstream.headers)
-        shape = SHAPES[call.endpoint.shape]
-        if not call.stream:
-            answer = shape.answer(call.body, deployment)
-            body = await read_all(upstream, self.limits.answer_body)
-            try:
-                data = answer.read(body)
-            except ApiError as error:
-                raise Refused(error.status, error) from error
-            call.answer = answer
-            await self._settle_early(call)
-            return Reply(200, headers, data, lambda gone: self._finish(call, None, gone))
-        stream = shape.stream(call.body, deployment)
+        kind = kind if call.endpoint.raw and kind else JSON
+        return Reply(upstream.status, headers, data, lambda gone: self._finish(call, None, gone), kind)
+
+    async def _streamed(self, call: Call, stream: Stream, upstream: UpstreamReply, kind: str) -> Reply:
         pump = Pump(upstream)
         try:
             first = await self._peek(call, stream, pump)
@@ -77,7 +125,11 @@ class Delivery:
             raise
         call.answer = stream
         events = self._events(call, stream, pump, first)
-        return Reply(200, headers, events, lambda gone: self._finish(call, upstream, gone), self.limits.drain)
+        headers = _client_headers(call.request.id, upstream.headers)
+        if isinstance(stream, PassedStream) and stream.unchanged:
+            headers += [(n.encode(), v.encode("latin-1")) for n in _OF_FILES if (v := upstream.headers.get(n))]
+        drain = self.limits.drain
+        return Reply(upstream.status, headers, events, lambda gone: self._finish(call, upstream, gone), kind, drain)
 
     async def _peek(self, call: Call, stream: Stream, pump: Pump) -> bytes:
         """The first events, if they come soon: a stream that begins with an error still has its real status."""
@@ -87,7 +139,9 @@ class Delivery:
             if stream.error and not first:
                 raise Refused(stream.error.status, stream.error)
         if pump.ended and not first:
-            raise UpstreamFailed("reset", "the stream ended before its first event")
+            if not isinstance(stream, PassedStream):
+                raise UpstreamFailed("reset", "the stream ended before its first event")
+            first = stream.end()  # an empty file
         if first:
             call.first_token = self.timer() - call.began
         return first
@@ -113,12 +167,8 @@ class Delivery:
         except UpstreamFailed as error:
             if not stream.ended:
                 self.note_failure(call, error.kind, error.detail)
-        if stream.error:
-            call.outcome = "upstream_error"
-            yield stream.error.event()
-        elif not stream.ended:
-            call.outcome = "upstream_cut"
-            yield errors.stream_cut().event()
+        if failure := _failure(call, stream):
+            yield stream.error_event(failure)
 
     async def _settle_early(self, call: Call) -> None:
         """USAGE_FLUSH=request: a client that has the whole answer has been counted, whatever happens next."""
@@ -148,6 +198,34 @@ class Delivery:
     def note_failure(self, call: Call, kind: str, detail: str) -> None:
         label = call.deployment.label if call.deployment else ""
         self.log.warning("attempt failed", request_id=call.request.id, deployment=label, reason=kind, detail=detail)
+
+
+def _failure(call: Call, stream: Stream) -> ApiError | None:
+    """What is still to be said of a stream that did not end well; the call's outcome is noted. Raises CutFile."""
+    if stream.error:
+        call.outcome = "upstream_error"
+        return stream.error
+    if not stream.ended:
+        call.outcome = "upstream_cut"
+        if isinstance(stream, PassedStream):
+            raise CutFile  # the connection breaks, so that nobody takes what has come for the whole
+        return errors.stream_cut()
+    if stream.failed:
+        call.outcome = "upstream_error"
+    return None
+
+
+_OF_FILES = ("content-length", "content-disposition", "content-range", "accept-ranges")
+"""Headers of a file that passes unchanged."""
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+async def _done() -> None:
+    return None
 
 
 _PASSED = (

@@ -131,12 +131,32 @@ def model_not_allowed(alias: str) -> ApiError:
     )
 
 
+def no_such_object() -> ApiError:
+    """One 404 for ids that are unknown, another owner's, forged, or an upstream's own: a caller learns nothing."""
+    return ApiError(
+        404,
+        "No such object. Use the id as this gateway gave it to your key or your team; ids that another key, another "
+        "gateway or the Azure portal shows are not known here.",
+        code="not_found",
+    )
+
+
 def route_not_found(method: str, path: str) -> ApiError:
     return ApiError(
         404,
         f"Invalid URL ({method} {_short(path)}). The operations are served under /v1/…, for example "
         "POST /v1/chat/completions; set your SDK's base_url to https://HOST/v1.",
         code="unknown_url",
+    )
+
+
+def retired(path: str) -> ApiError:
+    return ApiError(
+        404,
+        f"Azure has retired assistants and threads, so that /{_short(path)} is not served. Use the Responses API: "
+        "POST /v1/responses keeps the conversation (previous_response_id, or 'conversation' from "
+        "POST /v1/conversations) and has tools, files and vector stores.",
+        code="retired",
     )
 
 

@@ -1,31 +1,35 @@
 """The one pipeline: a client's call in, an answer out.
 
-Call order is name order: relay → _admit → _answer → _ask_in_turn → _attempt → _open → delivery.reply. Everything
-outside is a port; what a body or an event looks like is the transforms' business, never this module's.
+Call order: relay → admission.admit → _answer → _ask_in_turn → _attempt → _open → delivery.reply. Everything outside is
+a port; what a body or an event looks like is the transforms' business, never this module's.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from urllib.parse import unquote
 
 from shared import auth, errors, routing
+from shared.admission import Admission
 from shared.call import Call
 from shared.catalog import Catalog, Deployment
-from shared.delivery import Delivery, Refused
+from shared.delivery import Delivery, Refused, Served
 from shared.endpoints import ENDPOINTS
 from shared.errors import ApiError, UpstreamFailed
-from shared.payload import read_json
-from shared.ports import CallLog, Client, KeyStore, StoreUnavailable, Upstream
+from shared.owners import Owners
+from shared.ports import CallLog, Client, KeyStore, OwnedObject, StoreUnavailable, Upstream
 from shared.pump import read_all
-from shared.transform import SHAPES
+from shared.submitted import poll
+from shared.transform import Asked, Exchange, Part, exchange
 from shared.transform.models import describe_model, list_models
+from shared.transform.relayed import finisher, parse
 from shared.transform.surfaces import url_of
 from shared.types import (
     ApiRequest,
+    Json,
     Outcome,
     Principal,
     Reply,
@@ -41,6 +45,8 @@ class Gateway:
     """Built once per configuration; holds no state of single calls."""
 
     catalog: Catalog
+    admission: Admission
+    owners: Owners
     keys: KeyStore
     upstream: Upstream
     delivery: Delivery
@@ -69,11 +75,11 @@ class Gateway:
         principal = await self.authenticate(request)
         allowed = [a for a in self.catalog.aliases() if principal.may_use(a)]
         if request.endpoint == "models_list":
-            return list_models(allowed)
+            return list_models(self.catalog, allowed)
         alias = unquote(request.path_params.get("alias", ""))
         if alias not in allowed:
             raise errors.model_not_found(alias)
-        return describe_model(alias)
+        return describe_model(self.catalog, alias)
 
     async def relay(self, request: ApiRequest, client: Client) -> Reply:
         """Answer one call by a deployment. Raises ApiError; then the record has been written already."""
@@ -81,7 +87,7 @@ class Gateway:
         call.principal = await self.authenticate(request)
         self.delivery.usage.begin()
         try:
-            self._admit(call)
+            await self.admission.admit(call)
             return await self._answer(call)
         except ApiError as error:
             call.status = error.status
@@ -94,44 +100,16 @@ class Gateway:
             await self.delivery.settle(call)
             raise
 
-    def _admit(self, call: Call) -> None:
-        """Read the body and find the alias. Raises ApiError 4xx."""
-        request, principal = call.request, call.principal
-        assert principal is not None
-        alias = unquote(request.path_params.get("alias", ""))  # the host leaves %2F as it is
-        call.alias = alias
-        call.body = read_json(call.endpoint, request.body, request.headers.get("content-type", ""))
-        if not alias:
-            alias = call.body.get("model")
-            if not alias:
-                raise errors.bad_request(
-                    "Missing required parameter: 'model'. GET /v1/models lists the models that your key may use.",
-                    param="model",
-                    code="missing_required_parameter",
-                )
-            call.alias = alias
-        call.known = bool(self.catalog.of(alias))
-        if not call.known:
-            raise errors.model_not_found(alias)
-        if not principal.may_use(alias):
-            raise errors.model_not_allowed(alias)
-
     async def _answer(self, call: Call) -> Reply:
         """Ask one deployment after the other until one answers. All of it happens before the client's first byte."""
-        modes = SHAPES[call.endpoint.shape].modes
-        serving = [d for d in self.catalog.of(call.alias) if d.mode in modes]
-        if not serving:
-            raise errors.bad_request(
-                f"The model '{call.alias}' does not serve /{call.endpoint.operation}.",
-                param="model",
-                code="unsupported_operation",
-            )
         stop: Callable[[], None] | None = None
         try:
             async with asyncio.timeout(self.delivery.limits.first_byte) as deadline:
-                if not self.delivery.limits.drain:
+                if not self.delivery.limits.drain and call.request.form is None:  # a form is still being read
                     stop = call.client.when_gone(lambda: deadline.reschedule(0))
-                return await self._ask_in_turn(call, serving)
+                if call.endpoint.target == "list":
+                    return await self._list(call)
+                return await self._ask_in_turn(call)
         except TimeoutError:
             if call.client.gone:
                 call.outcome = "client_closed"
@@ -142,10 +120,10 @@ class Gateway:
             if stop:
                 stop()
 
-    async def _ask_in_turn(self, call: Call, serving: list[Deployment]) -> Reply:
+    async def _ask_in_turn(self, call: Call) -> Reply:
         failure: ApiError | None = None
         outcome: Outcome = "upstream_error"
-        for deployment in routing.plan(serving, self.rng):
+        for deployment in routing.plan(call.choices, self.rng):
             call.attempts += 1
             call.deployment = deployment
             try:
@@ -165,8 +143,18 @@ class Gateway:
 
     async def _attempt(self, call: Call, deployment: Deployment) -> Reply:
         """One deployment, asked once. Raises UpstreamFailed, Refused, ApiError."""
+        asked = self._asked(call, deployment)
+        plan = exchange(asked)
+        if (data := plan.local()) is not None:
+            return self.delivery.local(call, data)
         ask_usage = deployment.id not in self.without_usage
-        reply = await self._open(call, deployment, ask_usage)
+        parts = plan.parts(ask_usage=ask_usage)
+        if len(parts) > 1:
+            answers = [await self._whole(call, deployment, plan, part) for part in parts]
+            return await self.delivery.joined(call, Served(plan, asked, deployment), answers)
+        reply = await self._open(call, deployment, plan, parts[0])
+        if reply.status == 202 and "operation-location" in reply.headers:
+            reply = await poll(reply, deployment, self.upstream)
         if reply.status >= 400:
             body = await read_all(reply, self.delivery.limits.error_body)
             if reply.status == 400 and ask_usage and call.stream and b"stream_options" in body:
@@ -174,17 +162,77 @@ class Gateway:
                 self.without_usage.add(deployment.id)
                 self.delivery.note_failure(call, "400", "stream_options is not known to this api-version")
                 return await self._attempt(call, deployment)
-            public = from_upstream(reply.status, reply.headers, body, deployment.hidden_names())
-            raise Refused(reply.status, public)
-        return await self.delivery.reply(call, deployment, reply)
+            raise self._refused(call, deployment, reply, body)
+        return await self.delivery.reply(call, Served(plan, asked, deployment), reply)
 
-    async def _open(self, call: Call, deployment: Deployment, ask_usage: bool) -> UpstreamReply:
-        body = SHAPES[call.endpoint.shape].request(call.body, deployment, ask_usage=ask_usage)
+    def _refused(self, call: Call, deployment: Deployment, reply: UpstreamReply, body: bytes) -> Refused:
+        if reply.status == 404 and call.endpoint.target == "id":
+            return Refused(404, errors.no_such_object())
+        hidden = deployment.hidden_names() | dict(call.opened)
+        return Refused(reply.status, from_upstream(reply.status, reply.headers, body, hidden))
+
+    def _asked(self, call: Call, deployment: Deployment) -> Asked:
+        principal = call.principal
+        assert principal is not None
+        shape = call.endpoint.shape
+        named = shape == "stored"
+        return Asked(
+            endpoint=call.endpoint,
+            operation=call.operation,
+            body=call.body,
+            deployment=deployment,
+            stream=call.stream,
+            seal=self.admission.registry.sealer(deployment.resource, principal),
+            form=call.request.form,
+            names=self.admission.names_on(deployment.resource, principal) if named else {},
+            headers=call.request.headers if shape in ("messages", "count") else {},
+        )
+
+    async def _whole(self, call: Call, deployment: Deployment, plan: Exchange, part: Part) -> bytes:
+        """One of several requests that make up a call."""
+        reply = await self._open(call, deployment, plan, part)
+        limits = self.delivery.limits
+        body = await read_all(reply, limits.answer_body if reply.status < 400 else limits.error_body)
+        if reply.status >= 400:
+            raise self._refused(call, deployment, reply, body)
+        return body
+
+    async def _open(self, call: Call, deployment: Deployment, plan: Exchange, part: Part) -> UpstreamReply:
         request = UpstreamRequest(
             method=call.endpoint.method,
-            url=url_of(deployment, call.endpoint.operation),
-            body=body,
+            url=url_of(deployment, part.operation, stored=plan.stored, query=call.query),
+            body=part.body,
             credential=deployment.credential,
             auth_header=deployment.surface.auth_header,
+            content_type=part.content_type,
+            length=part.length,
+            headers=plan.headers,
         )
-        return await self.upstream.open(request, deployment.timeout)
+        try:
+            return await self.upstream.open(request, deployment.timeout)
+        except UpstreamFailed:
+            if call.request.form is not None and call.request.form.failure is not None:
+                raise call.request.form.failure from None  # the client's own upload broke off, or was refused
+            raise
+
+    async def _list(self, call: Call) -> Reply:
+        """The caller's own objects of one kind: the index says which, their resources what they are."""
+        page = await self.owners.page(call)
+        found = await asyncio.gather(*(self._object(call, item) for item in page.items))
+        return self.delivery.local(call, await self.owners.show(call, page, list(found)))
+
+    async def _object(self, call: Call, item: OwnedObject) -> Json | None:
+        """One object as the client sees it; None when its resource does not have it any more. Raises ApiError."""
+        keeper = self.admission.registry.keepers.get(item.resource)
+        if keeper is None:
+            return None
+        asked = replace(self._asked(call, keeper), operation=f"{call.endpoint.path}/{item.upstream_id}")
+        reply = await self._open(call, keeper, exchange(asked), Part(asked.operation, b"", ""))
+        body = await read_all(reply, self.delivery.limits.answer_body)
+        if reply.status == 404:
+            return None
+        if reply.status >= 400:
+            raise from_upstream(reply.status, reply.headers, body, keeper.hidden_names())
+        value = parse(body)
+        finisher(asked)(value)
+        return value

@@ -106,28 +106,3 @@ def _check_fields(endpoint: Endpoint, body: Json) -> None:
             param=name,
             code="unknown_parameter",
         )
-    if endpoint.shape == "chat":
-        check_chat(body)
-
-
-def check_chat(body: Json) -> None:
-    """The few types that the gateway itself relies on; everything else is the model's to judge."""
-    messages = body["messages"]
-    if not isinstance(messages, list) or not messages:
-        raise _wrong_type("messages", "a list with at least one message")
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise _wrong_type(f"messages[{index}]", "an object with a 'role'")
-    if not isinstance(body.get("stream"), (bool, type(None))):
-        raise _wrong_type("stream", "true or false")
-    if not isinstance(body.get("model"), (str, type(None))):
-        raise _wrong_type("model", "a string")
-    options = body.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        raise _wrong_type("stream_options", "an object")
-    if options is not None and not body.get("stream"):
-        raise bad_request("'stream_options' is allowed only together with 'stream': true.", param="stream_options")
-
-
-def _wrong_type(param: str, wanted: str) -> ApiError:
-    return bad_request(f"Invalid type for '{param}': expected {wanted}.", param=param, code="invalid_type")

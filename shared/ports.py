@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from shared.types import Credential, Principal, Row, UpstreamReply, UpstreamRequest, UsageRecord
@@ -88,4 +89,119 @@ class RowStore(Protocol):
 
     async def write(self, rows: Iterable[Row]) -> None:
         """Raises StoreUnavailable; rows written before that stay written."""
+        ...
+
+
+type FieldEdit = Callable[[str, str], list[tuple[str, str]]]
+"""`(name, value)` of a text field -> the fields that are sent in its place. May raise ApiError. Pure: a form may be
+sent more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormFile:
+    """One file of a form, as far as it has been read."""
+
+    name: str
+    """Of the field."""
+    filename: str
+    content_type: str
+    """Empty when the client gave none."""
+    size: int
+    """Bytes so far; all of them once the form is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedForm:
+    """A form written anew, for an upstream."""
+
+    content_type: str
+    length: int | None
+    """Bytes; None while the client still sends."""
+    chunks: AsyncIterable[bytes]
+    """Every iteration begins at the start and reads on from the client where need be. Raises what Form.failure says."""
+
+
+class Form(Protocol):
+    """A client's multipart form, of which nothing is read before it is asked for. Reading raises ApiError 400, 413 or
+    503 (the disk is full), and web.ClientGone."""
+
+    failure: Exception | None
+    """What ended the reading, from then on. Whoever sends a form asks for it when the sending fails: HTTP libraries
+    wrap the errors of a body that they were given."""
+
+    @property
+    def files(self) -> list[FormFile]: ...
+
+    @property
+    def complete(self) -> bool:
+        """Everything has been read."""
+        ...
+
+    async def fields_until(self, *names: str) -> Mapping[str, list[str]]:
+        """Read until all these text fields are known and the next file begins, or to the end. Files that come before
+        are spooled to disk.
+
+        -> all text fields so far, by name, in the client's order: those before that file.
+        """
+        ...
+
+    async def fields(self) -> Mapping[str, list[str]]:
+        """Read to the end. -> all text fields."""
+        ...
+
+    def encode(self, edit: FieldEdit, first: Iterable[tuple[str, str]] = ()) -> EncodedForm:
+        """The form for an upstream, each text field replaced by what `edit` says, after the fields `first`.
+
+        Reads nothing itself. May be called again, for another attempt. Raises what `edit` raises.
+        """
+        ...
+
+    async def discard(self) -> None:
+        """Remove what is on disk. Always awaited; more than once does no harm."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedObject:
+    """One object that an upstream keeps for an owner. `resource` and `upstream_id` identify it."""
+
+    resource: str
+    upstream_id: str
+    created_at: int
+    """Seconds since 1970, as the upstream says."""
+    note: str = ""
+    """What a list may be filtered by, a file's purpose."""
+
+
+class UnknownCursor(LookupError):
+    """A page was asked for after an object that the owner never had."""
+
+
+class ObjectIndex(Protocol):
+    """Who owns what: upstreams list everybody's objects, and a list shows the caller's own rows only.
+
+    `kind` is one of the gateway's own words. Everything raises StoreUnavailable.
+    """
+
+    async def add(self, owner: str, kind: str, made: OwnedObject) -> None:
+        """Does nothing for an object that is there, or was: upstreams give no id twice."""
+        ...
+
+    async def remove(self, owner: str, kind: str, resource: str, upstream_id: str) -> OwnedObject | None:
+        """-> the object, to one caller only: of several at once one gets it, all others None, as for an object that is
+        not there. As a cursor it stays good."""
+        ...
+
+    async def page(
+        self,
+        owner: str,
+        kind: str,
+        *,
+        limit: int,
+        newest_first: bool = True,
+        after: tuple[str, str] | None = None,
+        note: str = "",
+    ) -> tuple[list[OwnedObject], bool]:
+        """-> at most `limit` objects, and whether there are more. `after`: resource and upstream id of the last one of
+        the page before. `note`: only objects with that note. Raises UnknownCursor."""
         ...

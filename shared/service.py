@@ -21,6 +21,7 @@ from shared import auth, config, errors
 from shared.adapters.config_source import ConfigSource
 from shared.adapters.telemetry import JsonLog
 from shared.adapters.web import ClientGone, Connection, Cors, ReplyResponse, error_response, json_response, read_request
+from shared.admission import Admission
 from shared.catalog import Catalog
 from shared.delivery import Delivery, Limits
 from shared.document import Document, read_document
@@ -28,7 +29,10 @@ from shared.endpoints import ENDPOINTS, Endpoint
 from shared.errors import ApiError, ConfigError, UpstreamFailed
 from shared.gateway import Gateway
 from shared.health import live, ready
-from shared.ports import KeyStore, Secrets, StoreUnavailable, Upstream, UsageLog
+from shared.objects import Registry
+from shared.owners import Owners
+from shared.ports import KeyStore, ObjectIndex, Secrets, StoreUnavailable, Upstream, UsageLog
+from shared.routes import find
 from shared.settings import Settings
 from shared.transform.resolve import resolve
 from shared.types import ApiRequest, RawHeaders
@@ -48,6 +52,7 @@ class Parts:
     keys: KeyStore
     upstream: Upstream
     usage: UsageLog
+    objects: ObjectIndex
     limits: Limits
 
 
@@ -78,7 +83,11 @@ class Service:
         request_id = ""
         try:
             if endpoint.shape == "none":
-                return self._not_found(request)
+                if request.method == "OPTIONS":
+                    return self._cors.preflight(request)
+                endpoint = _found(request)
+            if endpoint.shape == "gone":
+                raise errors.retired(endpoint.path.partition("/")[0])
             if endpoint.shape == "health":
                 return await self._health(endpoint, request, cors)
             gateway = await self.gateway()
@@ -86,12 +95,12 @@ class Service:
             request_id = api_request.id
             return await self._dispatch(endpoint, gateway, api_request, request, cors)
         except ApiError as error:
-            return error_response(error, cors, request_id)
+            return error_response(error, cors, request_id, anthropic=endpoint.shape in _ANTHROPIC)
         except ClientGone:
             return Response(status_code=499)
         except Exception as error:
             self._log.error("unexpected failure", endpoint=name, request_id=request_id, error=repr(error))
-            return error_response(errors.internal_error(), cors, request_id)
+            return error_response(errors.internal_error(), cors, request_id, anthropic=endpoint.shape in _ANTHROPIC)
 
     async def _dispatch(
         self, endpoint: Endpoint, gateway: Gateway, api_request: ApiRequest, request: Request, cors: RawHeaders
@@ -105,17 +114,10 @@ class Service:
         except BaseException:
             connection.close()
             raise
+        finally:
+            if api_request.form is not None:
+                await api_request.form.discard()
         return ReplyResponse(reply, connection, cors)
-
-    def _not_found(self, request: Request) -> Response:
-        """Unknown addresses, and OPTIONS for all of them."""
-        if request.method == "OPTIONS":
-            return self._cors.preflight(request)
-        path = request.scope["path"]
-        allowed = {row.method for row in ENDPOINTS.values() if row.method and _serves(row, path)}
-        if allowed:
-            raise errors.method_not_allowed(request.method, allowed)
-        raise errors.route_not_found(request.method, path)
 
     async def _health(self, endpoint: Endpoint, request: Request, cors: RawHeaders) -> Response:
         if endpoint.name == "health_live":
@@ -189,11 +191,15 @@ class Service:
 
     def _make_gateway(self, parts: Parts, catalog: Catalog) -> Gateway:
         assert self._settings is not None
+        registry = Registry(catalog, self._settings.keyring())
+        owners = Owners(parts.objects, registry, self._log, time.time)
         return Gateway(
             catalog=catalog,
+            admission=Admission(catalog, registry),
+            owners=owners,
             keys=parts.keys,
             upstream=parts.upstream,
-            delivery=Delivery(parts.usage, self._log, time.monotonic, parts.limits),
+            delivery=Delivery(parts.usage, owners, self._log, time.monotonic, parts.limits),
             log=self._log,
             pepper=self._settings.key_pepper.reveal().encode(),
             clock=time.time,
@@ -211,15 +217,18 @@ async def _vault_values(document: Document, vault: Secrets) -> dict[str, str]:
     return {name: value for name, value in zip(names, found, strict=True) if isinstance(value, str)}
 
 
-def _serves(endpoint: Endpoint, path: str) -> bool:
-    """Whether one of the endpoint's routes is this path; only asked when no trigger took the request."""
-    parts = path.strip("/").lower().split("/")
-    return any(_matches(route.split("/"), parts) for route in endpoint.routes.values())
+_ANTHROPIC = frozenset({"messages", "count"})
+"""Shapes whose errors are told as Anthropic tells them."""
 
 
-def _matches(template: list[str], parts: list[str]) -> bool:
-    if template and template[-1].startswith("{*"):
-        return len(parts) >= len(template) and _matches(template[:-1], parts[: len(template) - 1])
-    return len(template) == len(parts) and all(
-        t.startswith("{") or t == p for t, p in zip(template, parts, strict=True)
-    )
+def _found(request: Request) -> Endpoint:
+    """The endpoint that another spelling of an address names. Raises ApiError 404 or 405."""
+    path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or request.scope["path"]
+    found = find(request.method, path)
+    if found is None or found.endpoint is None or found.endpoint.shape == "none":
+        if found and found.allowed:
+            raise errors.method_not_allowed(request.method, found.allowed)
+        raise errors.route_not_found(request.method, request.scope["path"])
+    request.path_params.clear()
+    request.path_params.update(found.params)
+    return found.endpoint

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.errors import ConfigError, Problem
+from shared.errors import BadSetting, ConfigError, Problem
+from shared.ids import Keyring, derived_key, parse_keys
 from shared.types import Secret
 
 STORAGE = "AzureWebJobsStorage"
@@ -31,6 +32,8 @@ class Settings:
     storage_client_id: str
     """AzureWebJobsStorage__clientId: the user-assigned identity for storage."""
     key_pepper: Secret
+    id_keys: Secret
+    """ID_KEYS: the keys that sign ids, `2:BASE64,1:BASE64`; empty: one that is derived from the pepper."""
     admin_key: Secret
     config_source: str
     config_refresh_seconds: float
@@ -54,6 +57,7 @@ class Settings:
             blob_service_uri=values.get(f"{STORAGE}__blobServiceUri", ""),
             storage_client_id=values.get(f"{STORAGE}__clientId", ""),
             key_pepper=Secret(read.required("KEY_PEPPER", "32 random bytes, as from: openssl rand -base64 32")),
+            id_keys=Secret(read.id_keys("ID_KEYS")),
             admin_key=Secret(values.get("ADMIN_KEY", "")),
             config_source=values.get("CONFIG_SOURCE", ""),
             config_refresh_seconds=read.seconds("CONFIG_REFRESH_SECONDS", 60),
@@ -72,6 +76,11 @@ class Settings:
         if read.problems:
             raise ConfigError(read.problems)
         return settings
+
+    def keyring(self) -> Keyring:
+        """What signs and checks ids."""
+        given = self.id_keys.reveal()
+        return Keyring(parse_keys(given) if given else {1: derived_key(self.key_pepper.reveal().encode())})
 
     @staticmethod
     def trusted(values: Mapping[str, str]) -> tuple[str, ...]:
@@ -94,6 +103,16 @@ class _Reader:
         if not self._values.get(name):
             self.complain(name, "not set", f"set it to {remedy}")
         return self._values.get(name, "")
+
+    def id_keys(self, name: str) -> str:
+        text = self._values.get(name, "")
+        try:
+            if text:
+                parse_keys(text)
+        except BadSetting as error:
+            self.complain(name, str(error), error.remedy)
+            return ""
+        return text
 
     def seconds(self, name: str, default: float) -> float:
         text = self._values.get(name, "")

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from shared.ports import Form
 
 type Json = dict[str, Any]
 type RawHeaders = list[tuple[bytes, bytes]]
@@ -44,7 +47,7 @@ class Secret:
 
 @dataclass(slots=True)
 class ApiRequest:
-    """One client call as the web adapter read it. `headers` has lower-case names; `body` is complete."""
+    """One client call as the web adapter read it. `headers` has lower-case names."""
 
     id: str
     endpoint: str
@@ -52,6 +55,10 @@ class ApiRequest:
     headers: Mapping[str, str]
     path_params: Mapping[str, str]
     body: bytes
+    """Complete, unless there is a form."""
+    query: tuple[tuple[str, str], ...] = ()
+    form: Form | None = None
+    """A multipart body, read as it is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,11 @@ class Principal:
 
     def may_use(self, alias: str) -> bool:
         return not self.models or alias in self.models
+
+    @property
+    def owner(self) -> str:
+        """Who owns what this key makes: its team, so that a key can be replaced, or the key itself."""
+        return f"team:{self.team}" if self.team else f"key:{self.digest}"
 
 
 CredentialKind = Literal["api_key", "static_token", "client_secret", "password", "federated", "default"]
@@ -92,16 +104,24 @@ class Credential:
     scope: str = ""
 
 
+AuthHeader = Literal["api-key", "x-api-key", "bearer", "ocp-apim-subscription-key"]
+
+
 @dataclass(slots=True)
 class UpstreamRequest:
     """One HTTP request to Azure, without its credential: `adapters/upstream.py` attaches that."""
 
     method: str
     url: str
-    body: bytes
+    body: bytes | AsyncIterator[bytes]
     credential: Credential
-    auth_header: Literal["api-key", "bearer"]
+    auth_header: AuthHeader
     """How an api key is sent; tokens are always sent as `Authorization: Bearer`."""
+    content_type: str = "application/json"
+    length: int | None = None
+    """Bytes of a body that is not held, when they are known."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """What the upstream's own protocol needs besides: a version, what of it is beta."""
 
 
 @dataclass(slots=True)
@@ -124,8 +144,22 @@ class Usage:
     reasoning_tokens: int = 0
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
+    cache_write_tokens: int = 0
+    """Input tokens that were written to a cache (Anthropic); part of `input_tokens`."""
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    training_tokens: int = 0
+    images: int = 0
+    image_kind: str = ""
+    """Size and quality of the images, `1024x1024 hd`."""
+    characters: int = 0
+    """Of text that was spoken."""
+    audio_seconds: float = 0.0
+    """Of audio that was transcribed."""
+    video_seconds: float = 0.0
+    """Of videos that were made."""
     estimated: bool = False
-    """True when Azure sent no figures and the gateway counted by its own rule (docs/streams.md)."""
+    """True when Azure sent no figures and the gateway counted by its own rule (docs/usage.md)."""
 
 
 @dataclass(slots=True)
@@ -164,8 +198,8 @@ class Row:
 class Reply:
     """What the web adapter sends to the client, and how it says that it is done.
 
-    A stream's `chunks` are whole server-sent events. Whoever holds the reply awaits `finish` exactly once, on every
-    path: it closes the upstream and writes the usage record.
+    The chunks of an event stream are whole server-sent events. Whoever holds the reply awaits `finish` exactly once,
+    on every path: it closes the upstream and writes the usage record.
     """
 
     status: int
@@ -173,5 +207,6 @@ class Reply:
     body: bytes | AsyncIterator[bytes]
     finish: Callable[[bool], Awaitable[None]]
     """`finish(client_closed)`."""
+    content_type: str = "application/json"
     drain_seconds: float = 0
     """How long the body is still read, unsent, when the client has left: so that Azure's own figures are recorded."""

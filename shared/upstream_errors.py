@@ -93,6 +93,16 @@ def _error_object(body: bytes) -> Json:
     return error if isinstance(error, dict) else {}
 
 
+def status_of_code(code: str) -> int:
+    """The status of an error that came as an event of a stream: its code may be a status, or name what it was."""
+    return int(code) if code.isdigit() and 400 <= int(code) < 600 else _STATUS_OF_CODE.get(code, 500)
+
+
+_STATUS_OF_CODE = {
+    "content_filter": 400, "context_length_exceeded": 400, "invalid_prompt": 400, "invalid_request_error": 400,
+    "rate_limit_exceeded": 429, "rate_limit_error": 429, "overloaded_error": 503,
+}  # fmt: skip
+
 _HTTP_DATE = re.compile(r"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT")
 
 

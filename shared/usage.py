@@ -24,7 +24,11 @@ def read_usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict) or not ("prompt_tokens" in usage or "input_tokens" in usage):
         return None
     given: Json = usage
-    received = _part(given, "prompt_tokens_details") or _part(given, "input_tokens_details")
+    received = (
+        _part(given, "prompt_tokens_details")
+        or _part(given, "input_tokens_details")
+        or _part(given, "input_token_details")  # transcriptions and speech say it in the singular
+    )
     produced = _part(given, "completion_tokens_details") or _part(given, "output_tokens_details")
     total = _count(given, "prompt_tokens", "input_tokens")
     return Usage(
@@ -35,6 +39,22 @@ def read_usage(usage: Any) -> Usage | None:
         reasoning_tokens=_count(produced, "reasoning_tokens"),
         audio_input_tokens=_count(received, "audio_tokens"),
         audio_output_tokens=_count(produced, "audio_tokens"),
+        image_input_tokens=_count(received, "image_tokens"),
+        image_output_tokens=_count(produced, "image_tokens"),
+    )
+
+
+def read_anthropic_usage(usage: Any) -> Usage | None:
+    """The `usage` of a message. Anthropic's `input_tokens` leaves out what was read from or written to a cache."""
+    if not isinstance(usage, dict) or not ("input_tokens" in usage or "output_tokens" in usage):
+        return None
+    given: Json = usage
+    read, written = _count(given, "cache_read_input_tokens"), _count(given, "cache_creation_input_tokens")
+    return Usage(
+        input_tokens=_count(given, "input_tokens") + read + written,
+        output_tokens=_count(given, "output_tokens"),
+        cached_input_tokens=read,
+        cache_write_tokens=written,
     )
 
 
@@ -44,15 +64,35 @@ def estimate_usage(body: Mapping[str, Any], output_tokens: int) -> Usage:
 
 
 def estimate_input(body: Mapping[str, Any]) -> int:
-    """Input tokens of a chat body by length of its text; images, audio and tool schemas count by their own rule."""
+    """Input tokens of a body by length of its text; images count by their own rule, lists of numbers are tokens."""
     messages = body.get("messages")
     total = 0
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, dict):
             total += TOKENS_PER_MESSAGE + estimate_text(_text_length(message.get("content")))
+    total += estimate_text(_text_length(body.get("system")) + _text_length(body.get("instructions")))
+    for name in ("input", "prompt"):
+        total += _given_tokens(body.get(name))
     tools = body.get("tools")
     if isinstance(tools, list):
         total += estimate_text(sum(len(str(tool)) for tool in tools))
+    return total
+
+
+def _given_tokens(value: Any) -> int:
+    """Tokens of an `input` or `prompt`: text, a list of texts or items, a list of tokens or of such lists."""
+    if isinstance(value, str):
+        return estimate_text(len(value))
+    if not isinstance(value, list):
+        return 0
+    if value and isinstance(value[0], int):
+        return len(value)
+    total = 0
+    for part in value:
+        if isinstance(part, dict):
+            total += TOKENS_PER_MESSAGE + estimate_text(_text_length(part.get("content")) + _text_length([part]))
+        else:
+            total += _given_tokens(part)
     return total
 
 
@@ -74,7 +114,7 @@ def _text_length(content: Any) -> int:
     for part in content:
         if isinstance(part, dict):
             total += len(text) if isinstance(text := part.get("text"), str) else 0
-            total += IMAGE_CHARACTERS if part.get("type") == "image_url" else 0
+            total += IMAGE_CHARACTERS if part.get("type") in ("image_url", "input_image", "image") else 0
     return total
 
 

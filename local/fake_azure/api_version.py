@@ -12,14 +12,16 @@ _FIRST_VERSION = datetime.date(2022, 12, 1)
 _V1_VERSIONS = (None, "preview", "v1", "latest")
 
 
-def check_dated(request: web.Request) -> None:
+def check_dated(request: web.Request, since: str = "") -> None:
+    """`since`: the first version that has what is asked for."""
     found = _DATED_VERSION.fullmatch(request.query.get("api-version", ""))
     try:
         date = datetime.date.fromisoformat(found[1]) if found else None
     except ValueError:
         date = None
     # No list of Azure's versions: it would be out of date. What is certain is when they began, and no future.
-    if date is None or not _FIRST_VERSION <= date <= datetime.datetime.now(datetime.UTC).date():
+    first = datetime.date.fromisoformat(since[:10]) if since else _FIRST_VERSION
+    if date is None or not first <= date <= datetime.datetime.now(datetime.UTC).date():
         raise errors.resource_not_found()
 
 

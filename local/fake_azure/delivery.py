@@ -9,7 +9,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import orjson
 from aiohttp import web
@@ -20,6 +20,21 @@ from .recorder import entry_of
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 _YIELD_EVERY = 16  # writes after which other connections get their turn
+_LAST_EVENTS = (
+    b"data: [DONE]",
+    b"event: response.completed",
+    b"event: response.incomplete",
+    b"event: message_delta",
+    b"event: message_stop",
+)
+_MESSAGES_ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+_RESPONSES_ERROR = {
+    "type": "error",
+    "sequence_number": 0,
+    "code": "server_error",
+    "message": SERVER_ERROR["error"]["message"],
+    "param": None,
+}
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -66,7 +81,7 @@ def _cut(events: Iterator[bytes], fault: Fault) -> Script:
 
 def _clean_cut(events: Iterator[bytes], fault: Fault) -> Script:
     for event in islice(events, fault.after):
-        if b'"finish_reason":"' in event or event.startswith(b"data: [DONE]"):
+        if b'"finish_reason":"' in event or event.startswith(_LAST_EVENTS):
             return
         yield event
 
@@ -78,9 +93,16 @@ def _malformed(events: Iterator[bytes], fault: Fault) -> Script:
 
 
 def _error_event(events: Iterator[bytes], fault: Fault) -> Script:
-    yield from islice(events, fault.after)
-    body = SERVER_ERROR if fault.body is None else fault.body
-    yield b"data: " + (body.encode() if isinstance(body, str) else orjson.dumps(body)) + b"\n\n"
+    """The error in the words of the stream that it breaks; the stream ends with it, in all but chat."""
+    first = next(events, b"")
+    yield from islice(chain((first,), events), fault.after)
+    frame, usual = b"", SERVER_ERROR
+    if first.startswith(b"event: response."):
+        frame, usual = b"event: error\n", _RESPONSES_ERROR
+    elif first.startswith(b"event: message_start"):
+        frame, usual = b"event: error\n", _MESSAGES_ERROR
+    body = usual if fault.body is None else fault.body
+    yield frame + b"data: " + (body.encode() if isinstance(body, str) else orjson.dumps(body)) + b"\n\n"
 
 
 def _nothing(_events: Iterator[bytes], _fault: Fault) -> Script:
@@ -156,12 +178,19 @@ async def send_stream(
 
 
 async def send_body(
-    request: web.Request, body: bytes, headers: Mapping[str, str], fault: Fault | None
+    request: web.Request,
+    body: bytes,
+    headers: Mapping[str, str],
+    fault: Fault | None,
+    *,
+    status: int = 200,
+    content_type: str = "application/json",
 ) -> web.StreamResponse:
+    headers = {**headers, "Content-Type": content_type}
     if fault is None:
-        return web.Response(body=body, headers={**headers, "Content-Type": "application/json"})
+        return web.Response(body=body, status=status, headers=headers)
     steps, promised = body_script(body, fault)
-    response = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
+    response = web.StreamResponse(status=status, headers=headers)
     response.content_length = promised
     return await _play(request, response, steps)
 

@@ -59,6 +59,16 @@ def deployment_not_found() -> ApiError:
     return ApiError(404, body, content_type=None)
 
 
+def operation_not_supported(operation: str, model: str) -> ApiError:
+    """A model of another sort. In the words that users of Azure report (2025), the link included."""
+    message = (
+        f"The {operation} operation does not work with the specified model, {model}. Please choose different model and "
+        "try again. You can learn more about which models can be used with each operation here: "
+        "https://go.microsoft.com/fwlink/?linkid=2197993."
+    )
+    return azure(400, "OperationNotSupported", message)
+
+
 def partner_model_not_found(model: str) -> ApiError:
     if not model:
         message = (

@@ -15,14 +15,14 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from . import managed_identity
+from . import managed_identity, resource_app
 from .authority import Authority, Directory
 from .control import ControlApp
+from .door import Door
 from .faults import Fault, FaultQueue
 from .managed_identity import ManagedIdentity
 from .models import DEFAULT_RESOURCES, Resource
 from .recorder import RequestLog, RequestRecord, on_prepare, recording
-from .resource_app import ResourceApp
 from .state import CLIENT_ID, MANAGED_CLIENT_ID, TENANT_ID, USERNAME, ResourceState, State, secret_of
 from .tls import server_context
 from .tokens import TokenIssuer
@@ -87,7 +87,7 @@ class FakeAzure:
         await self._serve("identity", identity.routes())
         await self._serve("tls", [*self._vault.routes(), *authority.routes()], tls=self._tls)
         for name, resource in self._resources.items():
-            await self._serve(name, ResourceApp(resource, self._tokens, self.faults).routes())
+            await self._serve(name, resource_app.routes(Door(resource, self._tokens, self.faults)))
 
     async def stop(self) -> None:
         for runner in self._runners:

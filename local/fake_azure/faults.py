@@ -1,7 +1,7 @@
 """Owns the faults that were ordered and decides which request meets which: in order, one fault a request.
 
 Knows the names and parameters of the kinds, not what they do: `delivery.py` acts on those of an answer,
-`resource_app.py` on those that come before one, the identity modules on their own.
+`door.py` on those that come before one, the identity modules on their own.
 """
 
 import threading

@@ -2,7 +2,7 @@
 
 import uuid
 
-from .chat.request import ChatRequest
+from .asked import Asked
 
 _LIMIT_REQUESTS, _LIMIT_TOKENS = 120, 120_000
 
@@ -16,10 +16,15 @@ def azure_headers() -> dict[str, str]:
     }
 
 
-def answer_headers(chat: ChatRequest) -> dict[str, str]:
-    if chat.surface == "plain":
-        return {"x-request-id": f"req_{uuid.uuid4().hex}", "openai-version": "2020-10-01", "openai-processing-ms": "5"}
-    if chat.model.partner:
+def openai_headers() -> dict[str, str]:
+    return {"x-request-id": f"req_{uuid.uuid4().hex}", "openai-version": "2020-10-01", "openai-processing-ms": "5"}
+
+
+def answer_headers(asked: Asked, prompt_tokens: int) -> dict[str, str]:
+    """Of the answer of a model, beside which stands what is left of its deployment's quota."""
+    if asked.surface == "plain":
+        return openai_headers()
+    if asked.model.partner:
         tier = {"Azureai-Requested-Tier": "default", "Azureai-Processed-Tier": "default"}
         return {**azure_headers(), **tier, "Azureai-Fe-Offer-Type": "paygo", "Azureai-Fe-Is-Streaming": "False"}
     return {
@@ -27,14 +32,14 @@ def answer_headers(chat: ChatRequest) -> dict[str, str]:
         "azureml-model-session": "d20260330170902-0e618f323d34",
         "skip-error-remapping": "true",
         "x-accel-buffering": "no",
-        "x-ms-deployment-name": chat.deployment,
+        "x-ms-deployment-name": asked.deployment,
         "x-ms-is-spilled-over": "false",
         "x-ms-rai-invoked": "true",
         "x-ratelimit-abusepenalty-active": "False",
         "x-ratelimit-limit-requests": str(_LIMIT_REQUESTS),
         "x-ratelimit-limit-tokens": str(_LIMIT_TOKENS),
         "x-ratelimit-remaining-requests": str(_LIMIT_REQUESTS - 1),
-        "x-ratelimit-remaining-tokens": str(_LIMIT_TOKENS - chat.prompt.count),
+        "x-ratelimit-remaining-tokens": str(_LIMIT_TOKENS - prompt_tokens),
         "x-ratelimit-renewalperiod-requests": "60",
         "x-ratelimit-renewalperiod-tokens": "60",
         "x-ratelimit-reset-requests": "500",

@@ -8,7 +8,7 @@ time-out built per call, no cookie, redirect or decompression. A request names i
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 
 import aiohttp
 import httpx
@@ -30,14 +30,20 @@ class Message(httpx.Request):
     aiohttp does anyway: a fifth of the cost of a whole call."""
 
     def __init__(  # pyright: ignore[reportMissingSuperCall]
-        self, method: str, url: httpx.URL, target: yarl.URL, headers: list[tuple[bytes, bytes]], body: bytes
+        self,
+        method: str,
+        url: httpx.URL,
+        target: yarl.URL,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes | AsyncIterable[bytes],
     ) -> None:
         self.method = method
         self.url = url
         self.headers = httpx.Headers(headers)
-        self.extensions = {"target": target}
-        self.stream = httpx.ByteStream(body)
-        self._content = body
+        self.extensions = {"target": target, "body": body or None}
+        if isinstance(body, bytes):
+            self.stream = httpx.ByteStream(body)
+            self._content = body
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -65,7 +71,7 @@ class Transport(httpx.AsyncBaseTransport):
             response = await self._session.request(
                 request.method,
                 request.extensions["target"],
-                data=request.content,
+                data=request.extensions["body"],
                 headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
                 allow_redirects=False,
             )

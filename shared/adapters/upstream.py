@@ -18,8 +18,7 @@ from shared.ports import Secrets, Tokens
 from shared.types import UpstreamReply, UpstreamRequest
 
 _BASE_HEADERS = [
-    (b"content-type", b"application/json"),
-    (b"accept", b"application/json, text/event-stream"),
+    (b"accept", b"application/json, text/event-stream, */*"),
     (b"accept-encoding", b"identity"),  # what is relayed must not have to be unpacked first
     (b"user-agent", b"tollgate/0.1"),
 ]
@@ -61,11 +60,17 @@ class HttpUpstream:
     async def _key(self, request: UpstreamRequest) -> tuple[bytes, bytes]:
         secret = request.credential.secret
         key = await self._secrets.get(secret.vault_name) if secret.vault_name else secret.reveal()
-        return (b"api-key", key.encode()) if request.auth_header == "api-key" else _bearer(key)
+        return _bearer(key) if request.auth_header == "bearer" else (request.auth_header.encode(), key.encode())
 
     async def _send(self, request: UpstreamRequest, auth: tuple[bytes, bytes]) -> UpstreamReply:
         url, target = _parsed(request.url)
-        message = Message(request.method, url, target, [*_BASE_HEADERS, auth], request.body)
+        headers = [*_BASE_HEADERS, auth]
+        if request.content_type:
+            headers.append((b"content-type", request.content_type.encode("latin-1")))
+        if request.length is not None:
+            headers.append((b"content-length", str(request.length).encode()))
+        headers += [(name.encode(), value.encode("latin-1")) for name, value in request.headers]
+        message = Message(request.method, url, target, headers, request.body)
         try:
             response = await self._transport.handle_async_request(message)
         except httpx.TransportError as error:

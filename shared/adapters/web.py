@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from urllib.parse import parse_qsl
 
 import anyio
 from starlette.requests import Request
@@ -16,9 +17,11 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from shared import errors, sse
+from shared.adapters.form import open_form
 from shared.endpoints import Endpoint
 from shared.errors import ApiError
 from shared.payload import check_size
+from shared.transform.anthropic_errors import anthropic_body
 from shared.types import ApiRequest, RawHeaders, Reply
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -30,12 +33,16 @@ WATCH_AFTER_SECONDS = 0.25
 async def read_request(endpoint: Endpoint, request: Request) -> ApiRequest:
     """Read the whole request. Raises ApiError 413 as soon as the body is too large, ClientGone when it never ends."""
     headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in request.scope["headers"]}
-    body = b""
+    body, form = b"", None
     if endpoint.method != "GET":
         length = headers.get("content-length", "")
         if length.isdigit():
             check_size(endpoint, int(length))
-        body = await _read_body(endpoint, request.receive)
+        if takes_form(endpoint, headers.get("content-type", "")):
+            form = open_form(request.receive, headers.get("content-type", ""), endpoint.body_limit)
+        else:
+            body = await _read_body(endpoint, request.receive)
+    query = request.scope.get("query_string", b"")
     return ApiRequest(
         id="req_" + secrets.token_hex(12),
         endpoint=endpoint.name,
@@ -43,7 +50,16 @@ async def read_request(endpoint: Endpoint, request: Request) -> ApiRequest:
         headers=headers,
         path_params=request.path_params,
         body=body,
+        query=tuple(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else (),
+        form=form,
     )
+
+
+def takes_form(endpoint: Endpoint, content_type: str) -> bool:
+    """Whether the body is multipart: where a form is all there is, another type is refused by its reader."""
+    if endpoint.body == "form":
+        return True
+    return endpoint.body in ("json_or_form", "sdp") and content_type.lower().startswith("multipart/")
 
 
 class ClientGone(Exception):
@@ -138,7 +154,7 @@ class ReplyResponse(Response):
         try:
             headers = [
                 *self.raw_headers,
-                (b"content-type", b"application/json"),
+                (b"content-type", reply.content_type.encode("latin-1")),
                 (b"content-length", str(len(body)).encode()),
             ]
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -162,6 +178,7 @@ class _Relay:
         self._last_sent = 0.0
         self._sending = False
         self._unsent = False
+        self._is_events = reply.content_type.startswith(sse.CONTENT_TYPE)
         self._beat: asyncio.TimerHandle | None = None
         self._beats: set[asyncio.Task[None]] = set()
 
@@ -169,10 +186,11 @@ class _Relay:
         loop = asyncio.get_running_loop()
         self._last_sent = loop.time()
         try:
-            await self._send({"type": "http.response.start", "status": self._reply.status, "headers": [
-                *self._headers, (b"content-type", b"text/event-stream; charset=utf-8"),
-                (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]})  # fmt: skip
-            self._arm(loop, KEEP_ALIVE_SECONDS)
+            headers = [*self._headers, (b"content-type", self._reply.content_type.encode("latin-1"))]
+            if self._is_events:
+                headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+                self._arm(loop, KEEP_ALIVE_SECONDS)
+            await self._send({"type": "http.response.start", "status": self._reply.status, "headers": headers})
             try:
                 async with asyncio.timeout(None) as deadline:
                     patience = self._reply.drain_seconds
@@ -238,9 +256,10 @@ def json_response(body: bytes, headers: RawHeaders, status: int = 200) -> Respon
     return response
 
 
-def error_response(error: ApiError, headers: RawHeaders, request_id: str = "") -> Response:
-    """An ApiError in OpenAI's shape, with its own headers and the id under which it can be found in the log."""
-    response = json_response(error.body(), headers, error.status)
+def error_response(error: ApiError, headers: RawHeaders, request_id: str = "", *, anthropic: bool = False) -> Response:
+    """An ApiError in OpenAI's or Anthropic's shape, with its headers and the id by which it is found in the log."""
+    body = anthropic_body(error, request_id) if anthropic else error.body()
+    response = json_response(body, headers, error.status)
     if request_id:
         response.raw_headers.append((b"x-request-id", request_id.encode()))
     for name, value in error.headers.items():

@@ -1,73 +1,88 @@
 """SHAPES: for each shape of endpoint, what turns a client's body into an upstream's, and an upstream's answer back.
 
-The pipeline knows a shape only by this row. A new one is a module beside chat.py and a row here.
+The pipeline knows a shape only by the exchange that this module makes for one call on one deployment. Where the
+deployment does not speak the client's language, translators go between, with chat as the hub.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
-from shared.catalog import Deployment
-from shared.errors import ApiError
+from shared.endpoints import Endpoint, Shape
 from shared.transform.chat import ChatAnswer, ChatStream, chat_request
-from shared.types import Json, Usage
+from shared.transform.count import CountExchange
+from shared.transform.embeddings import EmbeddingsExchange
+from shared.transform.exchange import Answer, Asked, Exchange, Part, Stream
+from shared.transform.forms import FormExchange
+from shared.transform.images import ImagesExchange
+from shared.transform.moderations import ModerationsExchange
+from shared.transform.relayed import RelayedExchange
+from shared.transform.translated import TRANSLATORS, TranslatedExchange
+
+__all__ = ["SHAPES", "Answer", "Asked", "Exchange", "Part", "Stream", "answers", "exchange"]
 
 
-class Answer(Protocol):
-    """One answer that is not streamed."""
+class ChatExchange:
+    """Plain chat: the hot path."""
 
-    model: str
-    """What the upstream calls the model, once it has answered."""
-    ended: bool
-    """Whether the answer is whole."""
+    stored = False
+    headers = ()
 
-    def read(self, data: bytes) -> bytes:
-        """-> the answer for the client. Raises ApiError when it is none."""
-        ...
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self.operation = "chat/completions"
 
-    def usage_or_estimate(self) -> Usage: ...
+    def parts(self, *, ask_usage: bool) -> list[Part]:
+        return [Part(self.operation, chat_request(self._asked.body, self._asked.deployment, ask_usage=ask_usage))]
 
+    def local(self) -> bytes | None:
+        return None
 
-class Stream(Protocol):
-    """One streamed answer: upstream bytes in, whole events for the client out."""
+    def answer(self) -> ChatAnswer:
+        return ChatAnswer(self._asked.body, self._asked.deployment, self._asked.seal)
 
-    model: str
-    error: ApiError | None
-    done: bool
-    """The upstream has said that it is done: nothing of worth follows."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the answer is whole, said or not."""
-        ...
-
-    def feed(self, chunk: bytes) -> bytes: ...
-
-    def end(self) -> bytes:
-        """-> what is left to be sent once the upstream has ended."""
-        ...
-
-    def usage_or_estimate(self) -> Usage: ...
+    def stream(self) -> ChatStream:
+        return ChatStream(self._asked.body, self._asked.deployment, self._asked.seal)
 
 
-class MakeRequest(Protocol):
-    def __call__(self, body: Json, deployment: Deployment, *, ask_usage: bool) -> bytes:
-        """-> the body for one deployment. Raises ApiError (400) for what it does not take."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How one shape travels. `modes`: the kinds of deployment (model_info.mode) that serve it."""
-
-    request: MakeRequest
-    answer: Callable[[Json, Deployment], Answer]
-    stream: Callable[[Json, Deployment], Stream]
-    modes: frozenset[str]
-
-
-SHAPES: Mapping[str, Shape] = {
-    "chat": Shape(chat_request, ChatAnswer, ChatStream, frozenset({"chat", "batch"})),
+SHAPES: Mapping[Shape, Callable[[Asked], Exchange]] = {
+    "chat": ChatExchange,
+    "responses": RelayedExchange,
+    "messages": RelayedExchange,
+    "completions": RelayedExchange,
+    "embeddings": EmbeddingsExchange,
+    "images": ImagesExchange,
+    "speech": RelayedExchange,
+    "transcription": FormExchange,
+    "moderations": ModerationsExchange,
+    "videos": RelayedExchange,
+    "realtime": RelayedExchange,
+    "stored": RelayedExchange,
+    "count": CountExchange,
 }
+
+
+def exchange(asked: Asked) -> Exchange:
+    """What one call on one deployment sends and makes of the answer. Raises ApiError (400)."""
+    shape = asked.endpoint.shape
+    if asked.form is not None:
+        return FormExchange(asked)
+    if shape == "stored" or shape in asked.deployment.serves:
+        return SHAPES[shape](asked)
+    if shape == "count":
+        return CountExchange(asked)
+    return TranslatedExchange(asked)
+
+
+def answers(endpoint: Endpoint, serves: frozenset[Shape]) -> bool:
+    """Whether a deployment that serves these shapes can answer an endpoint, by itself or by translation."""
+    shape = endpoint.shape
+    if shape in serves or (shape == "count" and "chat" in serves):
+        return True
+    if endpoint.name not in _TRANSLATED:
+        return False
+    return any((shape, own) in TRANSLATORS or (shape != "chat" and ("chat", own) in TRANSLATORS) for own in serves)
+
+
+_TRANSLATED = frozenset({"chat_completions", "completions", "responses_create", "messages"})
+"""Operations that are translated: what else a language has (compacting, counting) is not."""

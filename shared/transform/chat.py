@@ -7,7 +7,7 @@ filter whose choices have no `delta`, usage in a last event with `choices: []`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -17,8 +17,10 @@ from shared.catalog import Deployment
 from shared.errors import ApiError
 from shared.transform.edits import edit_chat
 from shared.types import Json, Usage
-from shared.upstream_errors import from_upstream
+from shared.upstream_errors import from_upstream, status_of_code
 from shared.usage import estimate_text, estimate_usage, read_usage
+
+type Seal = Callable[[str], str]
 
 
 def chat_request(body: Mapping[str, Any], deployment: Deployment, *, ask_usage: bool = True) -> bytes:
@@ -40,9 +42,10 @@ def chat_request(body: Mapping[str, Any], deployment: Deployment, *, ask_usage: 
 class ChatAnswer:
     """One chat completion that is not streamed."""
 
-    def __init__(self, body: Mapping[str, Any], deployment: Deployment) -> None:
+    def __init__(self, body: Mapping[str, Any], deployment: Deployment, seal: Seal | None = None) -> None:
         self._body = body
         self._alias = deployment.alias
+        self._seal = seal
         self._characters = 0
         self.usage: Usage | None = None
         self.model = ""
@@ -60,11 +63,22 @@ class ChatAnswer:
         self._characters = _length(answer.get("choices")) if self.usage is None else 0
         self.model = str(answer.get("model") or "")
         answer["model"] = self._alias
+        if self._seal and b'"audio"' in data:
+            seal_audio(answer.get("choices"), "message", self._seal)
         self.ended = True
         return orjson.dumps(answer)
 
     def usage_or_estimate(self) -> Usage:
         return self.usage or estimate_usage(self._body, estimate_text(self._characters))
+
+
+def seal_audio(choices: Any, place: str, seal: Seal) -> None:
+    """Azure keeps the audio of an answer for an hour, under an id that a later message may name."""
+    for choice in choices if isinstance(choices, list) else ():
+        message = choice.get(place) if isinstance(choice, dict) else None
+        audio = message.get("audio") if isinstance(message, dict) else None
+        if isinstance(audio, dict) and isinstance(audio.get("id"), str) and audio["id"]:
+            audio["id"] = seal(audio["id"])
 
 
 def _length(choices: Any) -> int:
@@ -81,17 +95,19 @@ class ChatStream:
     `usage` what it cost. State is a few scalars: memory does not grow with the length of the stream.
     """
 
-    def __init__(self, body: Mapping[str, Any], deployment: Deployment) -> None:
+    def __init__(self, body: Mapping[str, Any], deployment: Deployment, seal: Seal | None = None) -> None:
         options = body.get("stream_options")
         self._client_wants_usage = isinstance(options, dict) and options.get("include_usage") is True
         self._body = body
         self._deployment = deployment
+        self._seal = seal if "audio" in body else None
         self._splitter = sse.Splitter()
         self._held: Json = {}
         """Fields of an event without choices, which wait for the next event that has some."""
         self._head: Json = {"id": "", "object": "chat.completion.chunk", "created": 0}
         self._finished = False
         self.done = False
+        self.failed = False
         self._characters = 0
         self._deltas = 0
         self.usage: Usage | None = None
@@ -124,6 +140,9 @@ class ChatStream:
         if self._splitter.rest().strip() in (b"data: [DONE]", b"data:[DONE]"):  # without the blank line
             return self._event(b"[DONE]")
         return self._release_held() if self.ended else b""
+
+    def error_event(self, error: ApiError) -> bytes:
+        return error.event()
 
     def usage_or_estimate(self) -> Usage:
         """Azure's figures, else our own count: one token per event with content, or by length if that is more."""
@@ -159,6 +178,8 @@ class ChatStream:
             event["choices"] = []
         else:
             self._note(choices)
+            if self._seal:
+                seal_audio(choices, "delta", self._seal)
         for name, value in self._held.items():
             event.setdefault(name, value)
         self._held = {}
@@ -210,8 +231,4 @@ def _error_in_stream(data: bytes, event: Json, deployment: Deployment) -> ApiErr
     """An error that Azure sends as an event of a stream that it began with 200; its code may be a status."""
     error = event["error"]
     code = str(error.get("code")) if isinstance(error, dict) else ""
-    status = int(code) if code.isdigit() and 400 <= int(code) < 600 else _STATUS_OF_CODE.get(code, 500)
-    return from_upstream(status, {}, data, deployment.hidden_names())
-
-
-_STATUS_OF_CODE = {"content_filter": 400, "context_length_exceeded": 400, "rate_limit_exceeded": 429}
+    return from_upstream(status_of_code(code), {}, data, deployment.hidden_names())

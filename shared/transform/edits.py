@@ -40,12 +40,17 @@ def edit_chat(body: Json, deployment: Deployment) -> None:
     for name in deployment.dropped_params:
         body.pop(name, None)
     for name, reason in refusals(body, deployment):
-        if name in deployment.allowed_params:
-            continue
-        if _is_no_op(body, name) or (deployment.drop_params and name not in _NEVER_DROPPED):
-            body.pop(name, None)
-        else:
-            raise _refused(name, reason, deployment)
+        drop_or_refuse(body, name, reason, deployment)
+
+
+def drop_or_refuse(body: Json, name: str, reason: str, deployment: Deployment) -> None:
+    """What becomes of a parameter that the deployment does not take. Raises ApiError (400)."""
+    if name in deployment.allowed_params:
+        return
+    if _is_no_op(body, name) or (deployment.drop_params and name not in _NEVER_DROPPED):
+        body.pop(name, None)
+    else:
+        raise _refused(name, reason, deployment)
 
 
 _NEVER_DROPPED = frozenset({"response_format", "messages"})

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.catalog import Catalog, Deployment, Family, Provider
+from shared.catalog import Catalog, Deployment, Family, Provider, StoreRules
 from shared.config import BASE_NAMES, Config, Entry, File, Params, suggestion
 from shared.document import Document, Path
 from shared.errors import BadSetting, ConfigError, Problem
 from shared.transform.credentials import credential_of
 from shared.transform.families import family_named, family_of_name, family_of_series, with_capabilities
-from shared.transform.surfaces import OPENAI_ROOT, Place, is_azure_host, locate
+from shared.transform.models import facts_of
+from shared.transform.serving import mode_of, shapes_of
+from shared.transform.surfaces import OPENAI_ROOT, Place, for_claude, is_azure_host, locate
 
-PROVIDERS: tuple[Provider, ...] = ("azure", "azure_text", "azure_ai", "openai")
+PROVIDERS: tuple[Provider, ...] = ("azure", "azure_text", "azure_ai", "openai", "content_safety")
 _FAMILY_PREFIXES = {"o_series/": "o_series", "gpt5_series/": "gpt-5"}
 
 BODY_DEFAULTS = frozenset(
@@ -45,6 +47,8 @@ class _Named:
     provider: Provider
     deployment: str
     family: str | None
+    responses: bool = False
+    """`azure/responses/NAME`: a deployment that serves Responses only."""
 
 
 def resolve(
@@ -57,6 +61,7 @@ def resolve(
     file, problems = config.file, list(config.problems)
     warnings = _unknown_settings(file, document)
     found: dict[str, list[Deployment]] = {}
+    facts: dict[str, dict[str, Any]] = {}
     names = _Names(file, environ, frozenset(h.lower() for h in trusted_hosts))
     for index in range(len(document.data["model_list"])):
         section = "params" if document.at(("model_list", index, "params")) else "litellm_params"
@@ -72,9 +77,36 @@ def resolve(
             problems.append(document.problem(here, _as_written(error, entry, document.at(here)), error.remedy))
             continue
         found.setdefault(entry.model_name, []).append(deployment)
+        facts.setdefault(entry.model_name, facts_of(deployment, entry.model_info.model_dump(exclude_none=True)))
+    catalog = Catalog({a: tuple(rows) for a, rows in found.items()}, tuple(warnings), _rules(file), facts)
+    if not problems:  # else an entry that keeps the objects may be among those that failed
+        problems = _unknown_resources(catalog, file, document)
     if problems:
         raise ConfigError(problems)
-    return Catalog({alias: tuple(rows) for alias, rows in found.items()}, tuple(warnings))
+    return catalog
+
+
+def _rules(file: File) -> StoreRules:
+    given = file.settings
+    return StoreRules(
+        (given.default_resource or "").lower(),
+        {name.lower(): frozenset([who] if isinstance(who, str) else who) for name, who in given.import_raw_ids.items()},
+        given.unusable_items == "remove",
+    )
+
+
+def _unknown_resources(catalog: Catalog, file: File, document: Document) -> list[Problem]:
+    """Resources that the settings name and no entry has."""
+    section = "litellm_settings" if "litellm_settings" in document.data else "settings"
+    named = [("import_raw_ids", name) for name in file.settings.import_raw_ids]
+    known = {name.lower() for name in catalog.keepers()}
+    if file.settings.default_resource:
+        named.append(("default_resource", file.settings.default_resource))
+    return [
+        document.problem((section, field), f"no deployment is on a resource {name!r}", suggestion(name, sorted(known)))
+        for field, name in named
+        if name.lower() not in known
+    ]
 
 
 class _Names:
@@ -91,14 +123,24 @@ class _Names:
             raise BadSetting("model", "wildcards are not served", "write one entry for each deployment")
         named = _named(params)
         place = self._place(params, named)
+        model = (params.base_model or info.base_model or "").rpartition("/")[2] or named.deployment
+        mode = mode_of(
+            info.mode,
+            model,
+            responses_prefix=named.responses,
+            text=named.provider == "azure_text",
+            moderates=named.provider == "content_safety",
+        )
+        if mode == "messages" and named.provider in ("azure", "azure_ai"):
+            place = for_claude(place)
         credential = credential_of(params, place, self._environ, self._settings.enable_azure_ad_token_refresh)
         if credential.kind != "api_key":
             self._check_trust(place)
-        model = (params.base_model or info.base_model or "").rpartition("/")[2] or named.deployment
         name = place.deployment or named.deployment
         resource = place.root.split("//", 1)[1].split("/")[0]  # whole, unless Azure's own: "api" would hide any "api"
         if is_azure_host(place.host):
             resource = place.host.split(".")[0]
+        resource = resource.lower()
         drop = self._settings.drop_params if params.drop_params is None else params.drop_params
         return Deployment(
             id=f"{resource}/{name}",
@@ -112,7 +154,8 @@ class _Names:
             api_version=place.api_version,
             family=_family(entry, named),
             model=model,
-            mode=info.mode or ("completion" if named.provider == "azure_text" else "chat"),
+            mode=mode,
+            serves=shapes_of(mode, place.surface),
             credential=credential,
             order=_first(params.order, entry.order, 1),
             weight=_first(params.weight, entry.weight, None),
@@ -165,7 +208,8 @@ def _named(params: Params) -> _Named:
                 rest, family = rest.removeprefix(prefix), name
     if not rest.strip("./") or (provider == "azure" and "/" in rest.removeprefix("responses/")):
         raise BadSetting("model", f"{params.model!r} names no deployment", "write azure/DEPLOYMENT-NAME")
-    return _Named(provider, rest.removeprefix("responses/") if provider == "azure" else rest, family)
+    responses = provider == "azure" and rest.startswith("responses/")
+    return _Named(provider, rest.removeprefix("responses/") if responses else rest, family, responses)
 
 
 _OTHER_PROVIDERS = frozenset(

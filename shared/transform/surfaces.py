@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 from shared.catalog import Deployment, Provider, Surface
@@ -25,8 +25,19 @@ SURFACES: Mapping[str, Surface] = {
         Surface("v1", "/openai/v1/{operation}", "named", "api-key", entra=True),
         # Foundry model inference: model in the body, every maker's models
         Surface("foundry", "/models/{operation}", "dated", "api-key", entra=True),
+        # Claude on Foundry (2025-11): Anthropic's own API below the resource
+        Surface("anthropic", "/anthropic/v1/{operation}", "none", "x-api-key", entra=True, keeps=False),
         # Foundry serverless endpoints: a host of their own per deployment, key as a bearer token
-        Surface("serverless", "/{operation}", "none", "bearer", entra=True),
+        Surface("serverless", "/{operation}", "none", "bearer", entra=True, keeps=False),
+        # Azure AI Content Safety: what moderations are asked of
+        Surface(
+            "content_safety",
+            "/contentsafety/{operation}",
+            "dated",
+            "ocp-apim-subscription-key",
+            entra=True,
+            keeps=False,
+        ),
         # OpenAI itself and hosts that speak like it
         Surface("openai", "/{operation}", "none", "bearer", entra=False),
     )
@@ -35,6 +46,8 @@ SURFACES: Mapping[str, Surface] = {
 OPENAI_ROOT = "https://api.openai.com/v1"
 FOUNDRY_VERSION = "2024-05-01-preview"
 """The api-version of Foundry's /models route when none is configured (azure-ai-inference 2024-05-01-preview)."""
+CONTENT_SAFETY_VERSION = "2024-09-01"
+"""The newest api-version of Content Safety that is not a preview (2026-08)."""
 NAMED_VERSIONS = frozenset({"v1", "preview", "latest"})
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 AZURE_HOSTS = re.compile(
@@ -42,7 +55,8 @@ AZURE_HOSTS = re.compile(
     r"inference\.ai\.azure|azure-api)\.(?:com|us|cn|net)$"
 )
 _OPERATION = re.compile(  # but a deployment may be called `embeddings`
-    r"(?<!/deployments)/(?:chat/completions|completions|embeddings|responses|images/\w+|audio/\w+|messages)$"
+    r"(?<!/deployments)/(?:chat/completions|completions|embeddings|responses|images/\w+|audio/\w+|messages|"
+    r"contentsafety/\w+:\w+)$"
 )
 _PROJECT = re.compile(r"/api/projects/[^/]+(?=/|$)|/anthropic(?:/v1)?$")
 """Foundry shows a project's address, or Claude's: inference is the resource's."""
@@ -109,6 +123,8 @@ def _surface_of(path: str, host: str, version: str, provider: Provider) -> tuple
     if provider == "openai":
         return SURFACES["openai"], path, None
     path = _PROJECT.sub("", path)
+    if provider == "content_safety":
+        return SURFACES["content_safety"], path, None
     if host.lower().endswith(_SERVERLESS):
         return SURFACES["serverless"], path, None
     if found := _DEPLOYMENT.fullmatch(path):
@@ -137,8 +153,8 @@ def _version_for(surface: Surface, version: str) -> str:
         return ""
     if surface.version == "named":
         return version if version in NAMED_VERSIONS else "v1"
-    if surface.name == "foundry":
-        return version if _DATED.fullmatch(version) else FOUNDRY_VERSION
+    if surface.name in _OWN_VERSION:
+        return version if _DATED.fullmatch(version) else _OWN_VERSION[surface.name]
     if not version:
         raise BadSetting(
             "api_version",
@@ -148,17 +164,63 @@ def _version_for(surface: Surface, version: str) -> str:
     return version
 
 
-def url_of(deployment: Deployment, operation: str) -> str:
-    """The whole URL of one operation on one deployment."""
-    surface = deployment.surface
-    path = surface.path.format(deployment=quote(deployment.name, safe=""), operation=operation)
-    return deployment.root + path + _query(surface, deployment.api_version)
+def for_claude(place: Place) -> Place:
+    """The same resource, asked for Claude: Anthropic's API whatever else the base URL says."""
+    return replace(place, surface=SURFACES["anthropic"], api_version="")
 
 
-def _query(surface: Surface, version: str) -> str:
+def url_of(deployment: Deployment, operation: str, *, stored: bool = False, query: str = "") -> str:
+    """The whole URL of one operation on one deployment, or on its resource when it is about what Azure stores."""
+    surface, version = deployment.surface, deployment.api_version
+    if stored or not _at_deployment(surface, version, operation):
+        surface, version, path = _at_resource(surface, version, operation)
+    else:
+        path = surface.path
+    path = path.format(deployment=quote(deployment.name, safe=""), operation=operation)
+    asked = "&".join(part for part in (_version_query(surface, version, operation), query) if part)
+    return deployment.root + path + (f"?{asked}" if asked else "")
+
+
+def _at_deployment(surface: Surface, version: str, operation: str) -> bool:
+    """Whether the surface's own path has the operation."""
+    if surface.name in ("dated", "extensions"):
+        return version >= _DEPLOYED_SINCE.get(operation, "")
+    return surface.name != "foundry" or operation in _FOUNDRY_OPERATIONS
+
+
+def _at_resource(surface: Surface, version: str, operation: str) -> tuple[Surface, str, str]:
+    """-> (surface, version, path) of an operation of the resource itself: dated where that version has it, else v1."""
+    if surface.name in ("dated", "extensions"):
+        since = _STORED_SINCE.get(operation.partition("/")[0])
+        if since and version >= since:
+            return surface, version, "/openai/{operation}"
+    elif surface.name in ("v1", "openai", "serverless"):
+        return surface, version, surface.path
+    return SURFACES["v1"], "v1", SURFACES["v1"].path
+
+
+# First dated api-version that has an operation (Azure "API version lifecycle" and REST changes, 2026-10). What is not
+# named here exists on v1 only: conversations, containers, evals, uploads, videos, realtime.
+_STORED_SINCE = {
+    "responses": "2025-03-01-preview",
+    "files": "2023-05-15",
+    "fine_tuning": "2023-12-01-preview",
+    "vector_stores": "2024-05-01-preview",
+}
+_DEPLOYED_SINCE = {"images/edits": "2025-04-01-preview", "audio/speech": "2024-02-15-preview"}
+_FOUNDRY_OPERATIONS = frozenset({"chat/completions", "embeddings", "images/embeddings"})
+_ONLY_PREVIEW = frozenset({"videos"})
+"""Operations that v1 serves as a preview only (Azure "Sora video generation", 2026-08)."""
+
+
+def _version_query(surface: Surface, version: str, operation: str) -> str:
     if surface.version == "dated":
-        return f"?api-version={version}"
-    return "?api-version=preview" if surface.version == "named" and version == "preview" else ""
+        return f"api-version={version}"
+    preview = version == "preview" or operation.partition("/")[0] in _ONLY_PREVIEW
+    return "api-version=preview" if surface.version == "named" and preview else ""
+
+
+_OWN_VERSION = {"foundry": FOUNDRY_VERSION, "content_safety": CONTENT_SAFETY_VERSION}
 
 
 def is_loopback(host: str) -> bool:

@@ -176,7 +176,7 @@ def test_headers_sent_upstream_are_the_gateways_own(stack: Stack, key: Key, fake
     assert sent == {
         "host": main.url.removeprefix("http://"),
         "content-type": "application/json",
-        "accept": "application/json, text/event-stream",
+        "accept": "application/json, text/event-stream, */*",
         "accept-encoding": "identity",
         "user-agent": sent["user-agent"],
         "api-key": main.key,

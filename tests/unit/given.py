@@ -12,6 +12,7 @@ import pytest
 from shared.catalog import Catalog, Deployment, Family, Surface
 from shared.config import parse
 from shared.document import read_document
+from shared.endpoints import Shape
 from shared.transform.families import FAMILIES
 from shared.transform.resolve import resolve
 from shared.transform.surfaces import SURFACES
@@ -75,6 +76,7 @@ def deployment(
     allowed: Iterable[str] = (),
     dropped: Iterable[str] = (),
     defaults: Mapping[str, Any] | None = None,
+    serves: Iterable[Shape] = ("chat", "responses"),
 ) -> Deployment:
     return Deployment(
         id=f"res/{name}",
@@ -89,6 +91,7 @@ def deployment(
         family=FAMILIES[family] if isinstance(family, str) else family,
         model=name,
         mode="chat",
+        serves=frozenset(serves),
         credential=Credential("api_key", Secret("secret-key-1")),
         order=order,
         weight=weight,

@@ -162,8 +162,8 @@ FORM = [
           "leave the field out"),
     Wrong("unknown mode", entry("model: azure/x") + "  model_info: {mode: chta}\n",
           "line 4: model_list[0].model_info.mode: input should be 'chat', 'completion', 'embedding', 'responses', "
-          "'image_generation', 'audio_transcription', 'audio_speech', 'batch', 'moderation', 'rerank' or "
-          "'video_generation' (it is 'chta') → correct the value, or leave the field out"),
+          "'image_generation', 'audio_transcription', 'audio_speech', 'batch', 'moderation', 'rerank', "
+          "'video_generation', 'realtime' or 'messages' (it is 'chta') → correct the value, or leave the field out"),
     Wrong("no entry", "model_list:\n- a string\n", "line 2: model_list[0]: input should be a valid dictionary or instance "
           "of entry (it is 'a string') → correct the value, or leave the field out"),
 ]  # fmt: skip

@@ -1,71 +1,73 @@
-"""ENDPOINTS: each row as pinned, and the rules that all of them keep."""
+"""ENDPOINTS: the rules that all rows keep, and the hot ones as pinned."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from pathlib import Path
 
 import pytest
 
-from shared.endpoints import ENDPOINTS, MB
+from shared.body_checks import CHECKS
+from shared.endpoints import ENDPOINTS, MB, UPLOAD, Endpoint
+from shared.transform import SHAPES
+from shared.transform.meters import METERS
+
+ROOT = Path(__file__).parents[2]
+ROWS = list(ENDPOINTS.values())
+RELAYED = [row for row in ROWS if row.target != "here"]
+CONTRACT_TESTS = "\n".join(
+    path.read_text("utf-8") for folder in ("contract", "node") for path in sorted((ROOT / "tests" / folder).rglob("*.*"))
+    if path.suffix in (".py", ".mjs")
+)  # fmt: skip
 
 
-class Row(NamedTuple):
-    name: str
-    method: str
-    shape: str
-    public: bool
-    streams: bool
-    body_limit: int
-    routes: set[str]
+def test_chat_is_as_pinned() -> None:
+    row = ENDPOINTS["chat_completions"]
+    assert (row.route, row.method, row.shape, row.target) == ("v1/chat/completions", "POST", "chat", "model")
+    assert (row.body_limit, row.token_limit, row.required) == (32 * MB, 1_000_000, ("messages",))
+    assert row.streams
+    assert row.deployed
 
 
-SMALL = 64 * 1024
-ROWS = [
-    Row("chat_completions", "POST", "chat", False, True, 32 * MB, {
-        "v1/chat/completions", "chat/completions", "openai/v1/chat/completions",
-        "openai/deployments/{alias}/chat/completions",
-    }),
-    Row("models_list", "GET", "models", False, False, SMALL, {"v1/models", "models", "openai/v1/models", "openai/models"}),
-    Row("models_get", "GET", "models", False, False, SMALL, {
-        "v1/models/{*alias}", "models/{*alias}", "openai/v1/models/{*alias}", "openai/models/{*alias}",
-    }),
-    Row("health_live", "GET", "health", True, False, SMALL, {"health/live"}),
-    Row("health_ready", "GET", "health", True, False, SMALL, {"health/ready"}),
-    Row("not_found", "", "none", True, False, SMALL, {"{*path}"}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_endpoint_row_is_as_pinned(row: Row) -> None:
-    found = ENDPOINTS[row.name]
-    assert row == Row(
-        found.name, found.method, found.shape, found.public, found.streams, found.body_limit, set(found.routes.values())
-    )
-
-
-def test_every_endpoint_is_pinned() -> None:
-    assert [row.name for row in ROWS] == list(ENDPOINTS)
-
-
-def test_function_names_and_routes_are_unique() -> None:
-    names = [name for row in ENDPOINTS.values() for name in row.routes]
-    routes = [(row.method, route) for row in ENDPOINTS.values() for route in row.routes.values()]
-    assert len(set(names)) == len(names)
-    assert len(set(routes)) == len(routes)
+def test_names_and_routes_are_unique() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    assert len({(row.method, row.route) for row in ROWS}) == len(ROWS)
 
 
 def test_routes_keep_clear_of_what_the_platform_owns() -> None:
-    routes = [route for row in ENDPOINTS.values() for route in row.routes.values()]
-    assert not [route for route in routes if route.startswith(("admin", "runtime", "/"))]
+    assert not [row.name for row in ROWS if row.route.startswith(("admin", "runtime", "/"))]
 
 
 def test_catch_all_is_tried_last_and_the_rest_of_a_path_after_the_path_itself() -> None:
-    names = sorted(name for row in ENDPOINTS.values() for name in row.routes)
-    assert names[-1] == "zz_not_found"
-    assert max(ENDPOINTS["models_list"].routes) < min(ENDPOINTS["models_get"].routes)
+    assert max(ENDPOINTS) == "zz_other"
+    for row in ROWS:
+        for other in ROWS:
+            if row.method == other.method and "{*" in row.path and other.path == row.path.partition("/{*")[0]:
+                assert other.name < row.name
 
 
-def test_relayed_endpoints_name_their_operation_and_what_they_require() -> None:
-    assert {row.name: (row.operation, row.required) for row in ENDPOINTS.values() if row.operation} == {
-        "chat_completions": ("chat/completions", ("messages",))
-    }
+@pytest.mark.parametrize("row", RELAYED, ids=lambda row: row.name)
+def test_relayed_endpoint_has_a_meter_a_shape_and_limits(row: Endpoint) -> None:
+    assert row.shape in SHAPES
+    assert row.shape in METERS
+    assert 0 < row.body_limit <= UPLOAD
+    assert row.token_limit > 0
+    assert not row.public
+    if row.method == "POST":
+        assert row.body != "none"
+
+
+@pytest.mark.parametrize("row", RELAYED, ids=lambda row: row.name)
+def test_relayed_endpoint_has_a_line_in_the_support_matrix(row: Endpoint) -> None:
+    shown = f"{row.method} /v1/{re.sub(r'{(\\w+)}', r'{\\1}', row.path)}"
+    assert f"`{shown}`" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_checks_are_of_endpoints() -> None:
+    assert set(CHECKS) <= set(ENDPOINTS)
+
+
+def test_what_a_list_shows_is_what_a_creation_adds() -> None:
+    listed = {row.kind for row in ROWS if row.target == "list"}
+    made = {row.kind for row in ROWS if row.kind and row.method == "POST"}
+    assert listed == made - {"response"}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.body_checks import check_body
 from shared.endpoints import ENDPOINTS
 from shared.errors import ApiError
 from shared.payload import MOST_DEPTH, OPERATORS_OWN, check_size, depth, read_json
@@ -22,7 +23,8 @@ HELLO = b'{"messages":[{"role":"user","content":"Hello"}]}'
 
 def refusal(body: bytes, content_type: str = JSON, **limits: int) -> ApiError:
     with pytest.raises(ApiError) as caught:
-        read_json(replace(CHAT, **limits), body, content_type)
+        endpoint = replace(CHAT, **limits)
+        check_body(endpoint, read_json(endpoint, body, content_type))
     return caught.value
 
 

@@ -27,6 +27,7 @@ def test_settings_have_defaults() -> None:
         blob_service_uri="",
         storage_client_id="",
         key_pepper=Secret("pepper-1"),
+        id_keys=Secret(""),
         admin_key=Secret(""),
         config_source="",
         config_refresh_seconds=60,

@@ -76,7 +76,7 @@ def test_plain_resource_has_no_azure_extras(azure: FakeAzure, http: httpx.Client
     assert "filter" not in answer.text
     assert "apim-request-id" not in answer.headers
     models = http.get(row.url + "/v1/models", headers=headers).json()
-    assert [m["id"] for m in models["data"]] == ["gpt-3.5-turbo", "gpt-4o", "o3-mini"]
+    assert [m["id"] for m in models["data"]][:3] == ["gpt-3.5-turbo", "gpt-4o", "o3-mini"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"api-key": "KEY"}, {"Authorization": "Bearer wrong"}])

@@ -1,0 +1,59 @@
+"""NOT_SERVED: operations that the SDKs have and this gateway does not, each with its reason and its evidence.
+
+A test that meets one of these and gets one of the statuses named counts as not served. Everything else that fails
+through the gateway is a difference. A row that no test needs is reported.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# What is called Azure's: the v1 specification, and "Azure OpenAI in Foundry Models: what's new", both 2026-08.
+_UNKNOWN = frozenset({404})
+_GONE = frozenset({404, 410})
+
+
+@dataclass(frozen=True, slots=True)
+class NotServed:
+    """Operations that are not served, and what a client gets instead."""
+
+    suite: str
+    operations: str
+    """A regular expression of `METHOD /path`, whole, the path below /v1 for OpenAI's."""
+    reason: str
+    statuses: frozenset[int] = _UNKNOWN
+
+    def covers(self, method: str, path: str, status: int) -> bool:
+        return status in self.statuses and re.fullmatch(self.operations, f"{method} {path}") is not None
+
+
+NOT_SERVED = (
+    NotServed(
+        "openai", r"\w+ /(organization|projects)(/.*)?",
+        "Administration of an OpenAI organisation. Azure's is Azure Resource Manager and its access control.",
+    ),
+    NotServed(
+        "openai", r"\w+ /(assistants|threads)(/.*)?",
+        "Azure has retired assistants and threads; the error names Responses and conversations.", _GONE,
+    ),
+    NotServed("openai", r"\w+ /chatkit/.*", "ChatKit is a product of OpenAI's; Azure has none."),
+    NotServed("openai", r"\w+ /skills(/.*)?", "Azure has no skills."),
+    NotServed("openai", r"\w+ /audio/voice(s|_consents)(/.*)?", "Azure has no custom voices on the OpenAI surface."),
+    NotServed("openai", r"POST /images/variations", "Only dall-e-2 makes variations; Azure never had it."),
+    NotServed("openai", r"POST /moderations", "Azure OpenAI has no moderations: served when Content Safety is set up."),
+    NotServed(
+        "openai", r"(GET|POST|DELETE) /chat/completions(/.*)?",
+        "Stored chat completions are not served: Responses keep what they are asked to keep.",
+        frozenset({404, 405}),
+    ),
+    NotServed(
+        "openai", r"DELETE /models/.*", "Models are the configuration's aliases: no client deletes one.",
+        frozenset({404, 405}),
+    ),
+    NotServed("openai", r"\w+ /fine_tuning/checkpoints/.*", "Sharing checkpoints between projects: Azure has none."),
+    NotServed("openai", r"\w+ /batches(/.*)?", "Batches are not served yet."),
+    NotServed("openai", r"POST /content_provenance_checks", "Azure has no content provenance checks."),
+    NotServed("openai", r"POST /realtime/translations/client_secrets", "Azure has no realtime translation."),
+    NotServed("anthropic", r"\w+ /v1/messages/batches(/.*)?", "Claude on Foundry has no message batches."),
+)  # fmt: skip

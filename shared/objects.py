@@ -1,0 +1,65 @@
+"""Ids of one call: opened on the way in, sealed on the way out, and which resource they bind the call to.
+
+Pure. What an envelope is made of is ids.py's business, where ids hide in a body transform/owned.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared import errors
+from shared.catalog import Catalog, Deployment
+from shared.ids import Keyring, looks_sealed, resource_tag
+from shared.transform.owned import Sealer
+from shared.types import Principal
+
+
+class Registry:
+    """The resources of one configuration that keep objects, and the keys by which ids are signed."""
+
+    def __init__(self, catalog: Catalog, keyring: Keyring) -> None:
+        self.keepers: Mapping[str, Deployment] = catalog.keepers()
+        self._names = {resource_tag(name): name for name in self.keepers}
+        self._keyring = keyring
+        self._imports = catalog.rules.import_raw_ids
+
+    def open(self, public_id: str, principal: Principal) -> tuple[str, str]:
+        """-> (resource, the upstream's id). Raises ApiError 404, the same for whatever is wrong with an id."""
+        sealed = self._keyring.open(public_id, principal.owner)
+        if sealed is not None:
+            resource = self._names.get(sealed.resource_tag)
+            if resource is None:  # its deployments were taken out of the configuration
+                raise errors.no_such_object()
+            return resource, sealed.upstream_id
+        if not looks_sealed(public_id) and (resource := self._import(principal)):
+            return resource, public_id
+        raise errors.no_such_object()
+
+    def _import(self, principal: Principal) -> str | None:
+        """The resource whose raw ids the operator lets this caller use."""
+        for resource, who in self._imports.items():
+            if who & {"*", principal.name, principal.team} - {""}:
+                return resource
+        return None
+
+    def sealer(self, resource: str, principal: Principal) -> Sealer:
+        return Sealer(self._keyring, resource, principal.owner)
+
+
+class Opener:
+    """Opens the ids of one request, and remembers what they say."""
+
+    def __init__(self, registry: Registry, principal: Principal) -> None:
+        self._registry = registry
+        self._principal = principal
+        self.resources: list[str] = []
+        """Of each id opened so far, in order, each once."""
+        self.opened: list[tuple[str, str]] = []
+
+    def __call__(self, public_id: str) -> str:
+        """Raises ApiError 404."""
+        resource, upstream_id = self._registry.open(public_id, self._principal)
+        if resource not in self.resources:
+            self.resources.append(resource)
+        self.opened.append((upstream_id, public_id))
+        return upstream_id

@@ -1,0 +1,89 @@
+"""Multipart operations: text fields are edited on their way, files pass through as they arrive.
+
+A field decides where the call goes (`model`), so that it must be known before the first byte goes up; one that comes a
+second time, after the upload has begun, ends it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import orjson
+
+from shared.errors import bad_request
+from shared.transform.dialects import DIALECTS
+from shared.transform.exchange import Part
+from shared.transform.meters import METERS, last_time
+from shared.transform.owned import ID_FIELDS
+from shared.transform.relayed import RelayedAnswer, RelayedExchange, finisher, parse, set_model
+from shared.transform.stream import EventStream
+from shared.types import Json, Usage
+
+
+class FormExchange(RelayedExchange):
+    """A multipart call."""
+
+    def parts(self, *, ask_usage: bool) -> list[Part]:
+        form = self._asked.form
+        if form is None:
+            return super().parts(ask_usage=ask_usage)
+        encoded = form.encode(self._edit)
+        chunks = cast("Any", encoded.chunks)
+        return [Part(self.operation, chunks, encoded.content_type, encoded.length)]
+
+    def _edit(self, name: str, value: str) -> list[tuple[str, str]]:
+        """What is sent in place of one text field. Raises ApiError for one that contradicts what was decided by it."""
+        asked = self._asked
+        if name == "model" and asked.endpoint.target == "model":
+            if value != asked.body.get("model", value):
+                raise bad_request("'model' is given twice. Send it once, before the file.", param="model")
+            return [(name, asked.deployment.name)]
+        if name == "session":
+            session = parse_field(value, name)
+            set_model(session, ("model",), asked.deployment.name)
+            return [(name, orjson.dumps(session).decode())]
+        if name in _ROUTING and asked.endpoint.target == "resource":
+            return []
+        if asked.open and name.removesuffix("[]") in ID_FIELDS:
+            return [(name, asked.open(value))]
+        return [(name, value)]
+
+    def answer(self) -> RelayedAnswer:
+        if self._shape == "transcription":
+            return TranscriptionAnswer(self._asked, finisher(self._asked))
+        return super().answer()
+
+    def stream(self) -> EventStream:
+        asked = self._asked
+        dialect = DIALECTS[self._shape if self._shape in DIALECTS else "images"]
+        return EventStream(dialect, dialect, (), asked.body, asked.deployment, finisher(asked))
+
+
+_ROUTING = frozenset({"model", "custom_llm_provider"})
+"""Fields of an upload by which a client chooses the resource; Azure does not know them there."""
+
+
+def parse_field(value: str, name: str) -> Json:
+    """A text field that holds JSON. Raises ApiError (400)."""
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise bad_request(f"'{name}' must be a JSON object.", param=name, code="invalid_json")
+    return found
+
+
+class TranscriptionAnswer(RelayedAnswer):
+    """JSON, or the text itself: plain, SRT or VTT."""
+
+    def read(self, data: bytes) -> bytes:
+        if data[:1] == b"{":
+            value = parse(data)
+            self._usage = METERS["transcription"](value, self._asked.body)
+            self.ended = True
+            return data
+        seconds = last_time(data) or float(self._asked.body.get("audio_seconds") or 0.0)
+        self._usage = Usage(audio_seconds=seconds, estimated=True)
+        self.ended = True
+        return data

@@ -1,0 +1,41 @@
+"""Images: parameters that a model does not know, and the submit-and-poll route of old api-versions."""
+
+from __future__ import annotations
+
+from shared.catalog import Deployment
+from shared.transform.exchange import Asked, Part
+from shared.transform.relayed import RelayedExchange, dump
+from shared.types import Json
+
+_LEGACY = ("2023-06-01-preview", "2023-10-01-preview")
+"""api-versions whose images are submitted and then polled (Azure REST changes; the seed's own sample uses one)."""
+
+
+class ImagesExchange(RelayedExchange):
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self.legacy = asked.operation == "images/generations" and submits(asked.deployment)
+        self.stored = self.legacy
+        if self.legacy:
+            self.operation = "images/generations:submit"
+
+    def parts(self, *, ask_usage: bool) -> list[Part]:
+        body = self.body(ask_usage=ask_usage)
+        if self.legacy:  # one model per resource: the route does not know `model`
+            body = {k: v for k, v in body.items() if k in _LEGACY_FIELDS}
+        else:
+            _fit(body, self._asked.deployment)
+        return [Part(self.operation, dump(body))]
+
+
+_LEGACY_FIELDS = frozenset({"prompt", "n", "size", "user", "caption", "resolution"})
+
+
+def submits(deployment: Deployment) -> bool:
+    return deployment.surface.name == "dated" and _LEGACY[0] <= deployment.api_version <= _LEGACY[1]
+
+
+def _fit(body: Json, deployment: Deployment) -> None:
+    """gpt-image models answer with base64 only and refuse the parameter that would ask for it."""
+    if "gpt-image" in deployment.model and body.get("response_format") == "b64_json":
+        del body["response_format"]

@@ -1,0 +1,203 @@
+"""The exchange for a client and an upstream that speak the same language: bodies are passed on, little is changed.
+
+What changes: the alias becomes the deployment's name and back, ids are sealed, a family's rules are kept, usage is
+read. Serves every shape that has no module of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import orjson
+
+from shared import errors
+from shared.errors import ApiError
+from shared.transform.dialects import DIALECTS
+from shared.transform.exchange import Asked, Part
+from shared.transform.meters import METERS, NOTHING
+from shared.transform.naming import AliasNames, name_models
+from shared.transform.owned import seal_ids
+from shared.transform.responses_edits import edit_responses
+from shared.transform.stream import EventStream
+from shared.types import Json, Usage
+from shared.usage import estimate_usage
+
+STORED = frozenset({"stored", "responses", "videos", "realtime"})
+"""Shapes whose requests go to the resource, and in which ids hide everywhere."""
+ANTHROPIC_VERSION = "2023-06-01"
+"""The version that every SDK of Anthropic sends (anthropic-openapi 2026-01); for clients that send none."""
+
+
+def dump(body: Json) -> bytes:
+    """Raises ApiError (400) for what no JSON parser would take back."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise errors.bad_request("The request is nested too deeply. Flatten it.", code="too_deep") from error
+
+
+class RelayedExchange:
+    """One call whose body and answer pass in the client's own language."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._shape = asked.endpoint.shape
+        self.stored = self._shape in STORED
+        self.operation = asked.operation
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        if self._shape not in ("messages", "count"):
+            return ()
+        given = self._asked.headers
+        version = ("anthropic-version", given.get("anthropic-version") or ANTHROPIC_VERSION)
+        beta = given.get("anthropic-beta")
+        return (version, ("anthropic-beta", beta)) if beta else (version,)
+
+    def parts(self, *, ask_usage: bool) -> list[Part]:
+        if self._asked.endpoint.body == "none":
+            return [Part(self.operation, b"", "")]
+        return [Part(self.operation, dump(self.body(ask_usage=ask_usage)))]
+
+    def body(self, *, ask_usage: bool) -> Json:
+        """The body for the upstream."""
+        asked, deployment = self._asked, self._asked.deployment
+        changed: Json = dict(asked.body)
+        if self._shape == "stored":
+            return name_models(changed, asked.endpoint.name, asked.names)
+        set_model(changed, asked.endpoint.model_at, deployment.name)
+        if self._shape == "responses":
+            edit_responses(changed, deployment)
+        elif self._shape == "completions" and asked.stream and ask_usage:
+            given = changed.get("stream_options")
+            changed["stream_options"] = {**(given if isinstance(given, dict) else {}), "include_usage": True}
+        return changed
+
+    def local(self) -> bytes | None:
+        return None
+
+    def answer(self) -> RelayedAnswer:
+        return RelayedAnswer(self._asked, finisher(self._asked))
+
+    def stream(self) -> EventStream:
+        asked = self._asked
+        dialect = DIALECTS.get(self._shape) or DIALECTS["responses"]  # of what is stored, only responses stream
+        return EventStream(dialect, dialect, (), asked.body, asked.deployment, finisher(asked))
+
+
+def set_model(body: Json, place: tuple[str, ...], name: str) -> None:
+    """Write the deployment's name where the body names the model. Nothing of the client's is changed in place."""
+    *way, last = place
+    for step in way:
+        inner = body.get(step)
+        body[step] = body = dict(inner) if isinstance(inner, dict) else {}
+    body[last] = name
+
+
+def finisher(asked: Asked) -> Callable[[Json], None]:
+    """-> what is done in place to each answer or event before the client sees it."""
+    names, seal = AliasNames(asked), asked.seal
+    if seal is None or asked.endpoint.shape not in (*STORED, "messages"):
+        return names.show
+
+    def finish(value: Json) -> None:
+        names.show(value)
+        seal_ids(value, seal)
+
+    def finish_message(value: Json) -> None:
+        """Claude's container is the only thing of a message that is kept; the `id` of a tool's use is a correlation."""
+        names.show(value)
+        for holder in (value, value.get("message"), value.get("delta")):
+            container = holder.get("container") if isinstance(holder, dict) else None
+            if isinstance(container, dict) and isinstance(container.get("id"), str):
+                container["id"] = seal(container["id"])
+
+    return finish_message if asked.endpoint.shape == "messages" else finish
+
+
+class RelayedAnswer:
+    """One answer in JSON that is not streamed."""
+
+    def __init__(self, asked: Asked, finish: Callable[[Json], None]) -> None:
+        self._asked = asked
+        self._finish = finish
+        self._usage: Usage | None = None
+        self.said: Json = {}
+        """The upstream's answer, its ids not sealed; what lies deeper may be."""
+        self.model = ""
+        self.ended = False
+
+    def read(self, data: bytes) -> bytes:
+        """Raises ApiError (502) when it is no JSON object."""
+        if not data.strip():
+            self.ended = True
+            return b""  # 204 and the like
+        value = parse(data)
+        self.model = str(value.get("model") or "")
+        self._usage = METERS[self._asked.endpoint.shape](value, self._asked.body)
+        self.said = dict(value)
+        self._finish(value)
+        self.ended = True
+        return orjson.dumps(value)
+
+    def charge(self, usage: Usage) -> None:
+        """What is owed for something that was asked for earlier."""
+        self._usage = usage
+
+    def usage_or_estimate(self) -> Usage:
+        if self._usage is None:
+            return estimate_usage(self._asked.body, 0) if self._asked.endpoint.shape in _TALKS else NOTHING
+        return self._usage
+
+
+_TALKS = frozenset({"messages", "completions"})
+"""Shapes whose answers always report usage: without it, the input at least is counted by our own rule."""
+
+
+def parse(data: bytes) -> Json:
+    """Raises ApiError (502) when it is no JSON object."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise errors.bad_answer() from error
+    if not isinstance(value, dict):
+        raise errors.bad_answer()
+    return value
+
+
+class Rewrite(Protocol):
+    """What changes the bytes of a file on their way."""
+
+    def feed(self, chunk: bytes) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
+class PassedStream:
+    """A file or a sound, as it arrives. It is whole when its connection ends in good order."""
+
+    def __init__(self, asked: Asked, rewrite: Rewrite | None = None) -> None:
+        self._asked = asked
+        self._rewrite = rewrite
+        self.model = asked.deployment.model
+        self.unchanged = rewrite is None
+        """Whether its length is the upstream's."""
+        self.error: ApiError | None = None
+        self.done = False
+        self.failed = False
+        self.ended = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        return self._rewrite.feed(chunk) if self._rewrite else chunk
+
+    def end(self) -> bytes:
+        self.ended = True
+        return self._rewrite.end() if self._rewrite else b""
+
+    def error_event(self, error: ApiError) -> bytes:
+        """A file has no place for an error: what is missing shows in its length."""
+        return b""
+
+    def usage_or_estimate(self) -> Usage:
+        return METERS[self._asked.endpoint.shape]({}, self._asked.body) or NOTHING

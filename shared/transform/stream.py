@@ -1,0 +1,192 @@
+"""One streamed answer that is not a plain chat completion: upstream bytes in, whole events for the client out.
+
+The stages of an event: parsed, its errors and usage noted, translated (if the client speaks another language), ids
+sealed and the model named by its alias, framed. Plain chat has a class of its own (chat.py): it is the hot path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import orjson
+
+from shared import errors, sse
+from shared.catalog import Deployment
+from shared.errors import ApiError
+from shared.transform.dialects import Dialect
+from shared.transform.meters import read_stream_usage
+from shared.types import Json, Usage
+from shared.upstream_errors import from_upstream, status_of_code
+from shared.usage import estimate_text, estimate_usage
+
+
+class Events(Protocol):
+    """A translator's state for one stream."""
+
+    def feed(self, event: Json) -> list[Json]:
+        """-> the client's events for one of the upstream's."""
+        ...
+
+    def end(self) -> list[Json]:
+        """-> what is still owed when the upstream has ended in good order."""
+        ...
+
+
+class EventStream:
+    """transform.Stream for every language but plain chat. Memory does not grow with the stream, but for translators
+    whose last event repeats the whole answer."""
+
+    def __init__(
+        self,
+        upstream: Dialect,
+        client: Dialect,
+        translators: Sequence[Events],
+        body: Mapping[str, Any],
+        deployment: Deployment,
+        finish: Callable[[Json], None],
+    ) -> None:
+        self._upstream = upstream
+        self._client = client
+        self._translators = translators
+        self._body = body
+        self._deployment = deployment
+        self._finish_event = finish
+        self._splitter = sse.Splitter()
+        self._usage: Json = {}
+        self._written = 0
+        self._sent = 0
+        self._finished = False
+        self._hide_usage = client.shape in ("chat", "completions") and not _wants_usage(body)
+        self.done = False
+        self.failed = False
+        self.model = ""
+        self.error: ApiError | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.done or (self._finished and not self._splitter.rest().strip())
+
+    def feed(self, chunk: bytes) -> bytes:
+        try:
+            found = self._splitter.feed(chunk)
+        except sse.EventTooLarge:
+            self.error = errors.bad_answer()
+            return b""
+        out: list[bytes] = []
+        for data in found:
+            if self.error or self.done:
+                break
+            out.append(self._data(data))
+        return b"".join(out)
+
+    def end(self) -> bytes:
+        if self.done or self.error:
+            return b""
+        rest = self._splitter.rest().strip()
+        if rest in (b"data: [DONE]", b"data:[DONE]"):  # without the blank line
+            return self._data(b"[DONE]")
+        return self._close() if self.ended else b""
+
+    def error_event(self, error: ApiError) -> bytes:
+        return self._client.error(error, self._sent)
+
+    def usage_or_estimate(self) -> Usage:
+        found = read_stream_usage(self._upstream.shape, self._usage, self._body)
+        return found or estimate_usage(self._body, estimate_text(self._written))
+
+    def _data(self, data: bytes) -> bytes:
+        if data == b"[DONE]":
+            return self._close() if self._upstream.done else b""
+        try:
+            event = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            event = None
+        if not isinstance(event, dict):
+            self.error = errors.bad_answer()
+            return b""
+        if failure := self._failure(event, data):
+            self.error = failure
+            return b""
+        self._note(event)
+        out = self._translated(event, 0)
+        if event.get("type") in self._upstream.last:
+            return out + self._close()
+        return out
+
+    def _failure(self, event: Json, data: bytes) -> ApiError | None:
+        """An error that the upstream sends as an event of a stream that it began with 200."""
+        kind = event.get("type")
+        if kind == "response.failed":
+            response = event.get("response")
+            error = response.get("error") if isinstance(response, dict) else None
+            self.failed = True
+            if not self._translators:  # the client's own language: told as it is, but for names
+                return None
+            data = orjson.dumps({"error": error or {}})
+        elif kind == "error" and "error" not in event:
+            error = event
+            data = orjson.dumps({"error": {k: event.get(k) for k in ("message", "code", "param")}})
+        elif event.get("error") and not event.get("choices") and kind in (None, "error"):
+            error = event["error"]
+        else:
+            return None
+        code = str(error.get("code") or error.get("type") or "") if isinstance(error, dict) else ""
+        return from_upstream(status_of_code(code), {}, data, self._deployment.hidden_names())
+
+    def _note(self, event: Json) -> None:
+        self._usage.update(self._upstream.usage_in(event))
+        self._written += _written(event)
+        if not self.model:
+            inner = event.get("response") or event.get("message")
+            self.model = str(event.get("model") or (inner.get("model") if isinstance(inner, dict) else "") or "")
+        choices = event.get("choices")
+        if isinstance(choices, list) and any(isinstance(c, dict) and c.get("finish_reason") for c in choices):
+            self._finished = True
+
+    def _translated(self, event: Json, stage: int) -> bytes:
+        """The event after the translators from `stage` on, framed."""
+        events = [event]
+        for translator in self._translators[stage:]:
+            events = [said for each in events for said in translator.feed(each)]
+        return b"".join(map(self._framed, events))
+
+    def _framed(self, event: Json) -> bytes:
+        if self._hide_usage and "usage" in event:
+            if not event.get("choices"):
+                return b""
+            del event["usage"]
+        self._finish_event(event)
+        self._sent += 1
+        return self._client.frame(event)
+
+    def _close(self) -> bytes:
+        """The upstream has said that it is done: what translators still owe, and the client's own ending."""
+        self.done = True
+        out: list[bytes] = []
+        for stage, translator in enumerate(self._translators):
+            out += [self._translated(event, stage + 1) for event in translator.end()]
+        return b"".join(out) + self._client.end()
+
+
+def _wants_usage(body: Mapping[str, Any]) -> bool:
+    options = body.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _written(event: Json) -> int:
+    """Characters that a model has written in one event, whatever the language."""
+    delta = event.get("delta")
+    if isinstance(delta, str):
+        return len(delta)
+    if isinstance(delta, dict):
+        return sum(len(delta[name]) for name in _TEXTS if isinstance(delta.get(name), str))
+    choices = event.get("choices")
+    total = 0
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict):
+            total += len(choice["text"]) if isinstance(choice.get("text"), str) else _written(choice)
+    return total
+
+
+_TEXTS = ("text", "partial_json", "thinking", "content", "refusal", "reasoning_content")

@@ -85,7 +85,9 @@ def judged(suite: Suite, made: Comparison, whole: bool) -> bool:
     if not total.straight:
         say("  nothing passes straight at the mock: there is nothing to compare")
         return False
-    said = f"{total.through:,} of {total.served:,} served tests pass through the gateway ({report.percent(total.share)})"
+    said = (
+        f"{total.through:,} of {total.served:,} served tests pass through the gateway ({report.percent(total.share)})"
+    )
     say(f"{suite.title}: {said}, {total.not_served:,} are not served")
     return not made.short
 
@@ -98,8 +100,14 @@ def run(given: argparse.Namespace, argv: list[str]) -> int:
     materials = fetch([suite.name for suite in SUITES], say)
     say(f"ready after {time.monotonic() - started:.0f} s")
     found: dict[str, tuple[Suite, str, Comparison]] = {}
+    broken = False
     for suite in chosen:
-        made = measured(suite, given, materials)
+        try:
+            made = measured(suite, given, materials)
+        except (LabError, ValueError) as error:
+            say(f"{suite.title}: {error}")
+            broken = True
+            continue
         if made:
             found[suite.name] = suite, materials.versions[suite.name], made
     good = [judged(suite, made, not given.only) for suite, _, made in found.values()]
@@ -115,7 +123,7 @@ def run(given: argparse.Namespace, argv: list[str]) -> int:
         }
         given.out.write_text(report.page(found, facts), "utf-8")
         say(f"written: {shown(given.out.resolve())}")
-    return 0 if all(good) else 1
+    return 2 if broken else 0 if all(good) else 1
 
 
 def main(argv: list[str]) -> int:
@@ -123,7 +131,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every process is ended
     try:
         return run(given, argv)
-    except (FetchError, LabError, ValueError) as error:
+    except FetchError as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

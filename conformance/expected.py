@@ -1,7 +1,7 @@
-"""NOT_SERVED: operations that the SDKs have and this gateway does not, each with its reason and its evidence.
+"""NOT_SERVED: operations that the SDKs have and this gateway does not, and calls that it refuses, each with its reason.
 
-A test that meets one of these and gets one of the statuses named counts as not served. Everything else that fails
-through the gateway is a difference. A row that no test needs is reported.
+A test that meets one of these and gets one of the statuses named (and the error, where one is named) counts as not
+served. Everything else that fails through the gateway is a difference. A row that no test needs is reported.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ class NotServed:
     """A regular expression of `METHOD /path`, whole, the path below /v1 for OpenAI's."""
     reason: str
     statuses: frozenset[int] = _UNKNOWN
+    error: str = ""
+    """What the error says, for operations that are served otherwise."""
 
-    def covers(self, method: str, path: str, status: int) -> bool:
-        return status in self.statuses and re.fullmatch(self.operations, f"{method} {path}") is not None
+    def covers(self, method: str, path: str, status: int, error: str) -> bool:
+        known = re.fullmatch(self.operations, f"{method} {path}") is not None
+        return known and status in self.statuses and self.error in error
 
 
 NOT_SERVED = (
@@ -44,8 +47,13 @@ NOT_SERVED = (
     NotServed("openai", r"POST /moderations", "Azure OpenAI has no moderations: served when Content Safety is set up."),
     NotServed(
         "openai", r"(GET|POST|DELETE) /chat/completions(/.*)?",
-        "Stored chat completions are not served: Responses keep what they are asked to keep.",
+        "Stored chat completions: a preview of Azure's, not in its v1 specification; Responses keep what they are asked to.",
         frozenset({404, 405}),
+    ),
+    NotServed(
+        "openai", r"POST /(chat/)?completions",
+        "The test sends `stream_options` without `stream`: OpenAI and Azure refuse that, the mock does not.",
+        frozenset({400}), "'stream_options' is allowed only together with 'stream'",
     ),
     NotServed(
         "openai", r"DELETE /models/.*", "Models are the configuration's aliases: no client deletes one.",

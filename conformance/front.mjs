@@ -7,6 +7,7 @@ import http from "node:http";
 
 const [port, mock] = process.argv.slice(2).map(Number);
 const agent = new http.Agent({ keepAlive: true });
+const STREAMED = { accept: "text/event-stream", "accept-encoding": "identity", "x-steady-stream-interval-ms": "1" };
 
 function asksForStream(request, body) {
   if (new URL(request.url, "http://mock").searchParams.get("stream") === "true") return true;
@@ -37,7 +38,7 @@ function forward(request, response, body) {
   delete headers["transfer-encoding"];
   delete headers.connection;
   if (body.length || headers["content-length"]) headers["content-length"] = body.length;
-  if (streamed) Object.assign(headers, { accept: "text/event-stream", "x-steady-stream-interval-ms": "1" });
+  if (streamed) Object.assign(headers, STREAMED);
   const options = { host: "127.0.0.1", port: mock, method: request.method, path: request.url, headers, agent };
   const asked = http.request(options, (answer) => {
     const json = (answer.headers["content-type"] ?? "").startsWith("application/json");

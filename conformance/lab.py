@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,7 +53,15 @@ class Lab:
         mock, port = ports.free_ports(2, [])
         # as the SDKs' own scripts/mock starts it; what breaks the specification is refused, which is its default
         formats = [f"--validator-{each}-format=brackets" for each in _ARRAYS]
-        command = [str(node.find_node()), str(self._materials.steady), "--host", "127.0.0.1", "-p", str(mock), "--quiet"]
+        command = [
+            str(node.find_node()),
+            str(self._materials.steady),
+            "--host",
+            "127.0.0.1",
+            "-p",
+            str(mock),
+            "--quiet",
+        ]
         child = self._spawn("mock", [*command, *formats, str(served)], dict(os.environ))
         self._wait(child, lambda: gateway.get(f"http://127.0.0.1:{mock}/_x-steady/health")[0] == 200)
         front = [str(node.find_node()), str(Path(__file__).with_name("front.mjs")), str(port), str(mock)]
@@ -70,6 +78,9 @@ class Lab:
         own = record.load(self._folder / "no-record")  # new secrets
         given = settings.app_settings(own, settings.storage_connection(storage), file, {})
         environ = settings.app_environment(os.environ, given, faked=True)
+        # the operator's own check, of this checkout: a gateway that refuses its configuration would be waited for
+        if app == ROOT and (problems := gateway.config_problems(environ, str(file))):
+            raise LabError(f"the gateway does not take its configuration:\n{problems}")
         azurite = self._spawn("azurite", node.azurite_command(self._folder / "azurite", storage), environ)
         self._wait(azurite, lambda: parts.azurite_listens(storage))
         ready = self._folder / "ready.json"
@@ -110,6 +121,9 @@ class Lab:
         started, said = time.monotonic(), 0.0
         while child.exit_code is None:
             time.sleep(0.2)
+            for other in self._children:
+                if other.exit_code is not None and not other.name.startswith("tests-"):
+                    raise LabError(f"{other.name} ended during the tests:\n{processes.last_lines(other.log)}")
             if time.monotonic() - max(said, started) > 10:
                 said = time.monotonic()
                 done, total = _progress(results)
@@ -131,7 +145,7 @@ class Lab:
             time.sleep(0.05)
 
 
-def clean(environ: os._Environ[str]) -> dict[str, str]:
+def clean(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without what an SDK would take for a setting, and with the way to this machine kept short."""
     unwanted = ("OPENAI_", "ANTHROPIC_", "AZURE_", "AWS_", "TEST_API_", "PYTEST_", "CONFORMANCE_")
     kept = {name: value for name, value in environ.items() if not name.upper().startswith(unwanted)}

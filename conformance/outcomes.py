@@ -121,7 +121,7 @@ def _count(made: Comparison, before: Outcome, after: Outcome, rows: Iterable[Not
         resource.through += 1
         return
     for row in rows:
-        if row.covers(after.method, after.path, after.status):
+        if row.covers(after.method, after.path, after.status, after.error):
             resource.not_served += 1
             made.not_served[row] += 1
             return

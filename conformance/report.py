@@ -66,9 +66,7 @@ def _differences(made: Comparison) -> str:
         f"| {what} | {len(tests)} | `{tests[0]}` |\n"
         for what, tests in sorted(made.differences.items(), key=lambda pair: -len(pair[1]))
     )
-    return (
-        "\nAll other differences:\n\n| what comes back | tests | for example |\n| :--- | ---: | :--- |\n" + lines
-    )
+    return "\nAll other differences:\n\n| what comes back | tests | for example |\n| :--- | ---: | :--- |\n" + lines
 
 
 def percent(share: float, places: int = 1) -> str:

@@ -5,7 +5,7 @@ All of it before any upstream is asked. Raises ApiError 4xx; nothing here does I
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
@@ -26,8 +26,8 @@ from shared.types import Json, Principal
 MODEL_HEADERS = ("x-tollgate-model", "x-litellm-model")
 """Name an alias whose resource shall keep what is made, where the body has no place for it."""
 _CURSORS = frozenset({"after", "before"})
-_QUICK = (b'"file_id"', b'"audio"', b'"container"')
-"""What a chat or a message with ids must hold: all others need not be walked."""
+_QUICK = (b'"file_id"', b'"audio"', b'"container"', rb"\u")
+"""What a chat or a message with ids must hold: all others need not be walked. An escape can spell any name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,26 @@ class Admission:
             if target != "list":
                 call.choices = [self._keeper(call, principal, opener)]
         call.query = _query(call, opener)
-        call.opened = opener.opened
+        call.open, call.opened = self._later(opener), opener.opened
+
+    def _later(self, opener: Opener) -> Callable[[str], str]:
+        """Opens ids that come once it is decided where the call goes; what another resource keeps is a 404."""
+        bound = list(opener.resources)
+
+        def later(public_id: str) -> str:
+            upstream_id = opener(public_id)
+            if bound and opener.resources != bound:
+                raise errors.no_such_object()
+            return upstream_id
+
+        return later
 
     async def _body(self, call: Call) -> Json:
         request, endpoint = call.request, call.endpoint
         if request.form is not None:
-            until = ("model", *endpoint.required) if endpoint.target == "model" else endpoint.required
+            until = endpoint.required
+            if endpoint.target == "model" and "alias" not in request.path_params:
+                until = ("session",) if endpoint.body == "sdp" else ("model", *until)
             fields = await request.form.fields_until(*until) if until else {}
             body: Json = {name: values[-1] for name, values in fields.items()}
             check_form(endpoint, body, request.form)
@@ -69,6 +83,7 @@ class Admission:
         if endpoint.body == "none" or (endpoint.target != "model" and not endpoint.required and not request.body):
             return {}
         if endpoint.body == "sdp":
+            call.raw_type = _sdp_type(request.headers.get("content-type", ""))
             return {}
         body = read_json(endpoint, request.body, request.headers.get("content-type", ""))
         check_body(endpoint, body)
@@ -218,6 +233,18 @@ def _resource_alias(call: Call) -> str:
         return named
     value = call.body.get("model") or dict(call.request.query).get("model")
     return value if isinstance(value, str) else ""
+
+
+def _sdp_type(content_type: str) -> str:
+    """Raises ApiError 415."""
+    if content_type.partition(";")[0].strip().lower() != "application/sdp":
+        raise errors.bad_request(
+            f"Content-Type {content_type[:60]!r} is not served here. Send the offer as 'application/sdp' with ?model=, "
+            "or a form with the fields 'sdp' and 'session'.",
+            status=415,
+            code="unsupported_media_type",
+        )
+    return "application/sdp"
 
 
 def _streams(call: Call) -> bool:

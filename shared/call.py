@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,10 @@ class Call:
     choices: list[Deployment] = field(default_factory=list[Deployment])
     """Deployments that may answer: those of the alias that can, or the one by which a resource is asked."""
     stream: bool = False
+    raw_type: str = ""
+    """Of a body that is neither JSON nor a form."""
+    open: Callable[[str], str] | None = None
+    """Opens an id of the caller's, for a form whose fields are read later."""
     opened: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """(upstream's id, client's id) of each id in the request: what of an error's text must be put back."""
     deployment: Deployment | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from shared import errors
 from shared.call import Call
@@ -84,9 +85,9 @@ class Delivery:
             rewrite = None
             if endpoint.name == "files_content" and served.asked.seal:  # which may be the output of a batch
                 rewrite = JsonLineSealer(served.asked.seal)
-            return await self._streamed(call, PassedStream(served.asked, rewrite), upstream, kind or _UNKNOWN)
+            return await self._streamed(call, served, PassedStream(served.asked, rewrite), upstream, kind or _UNKNOWN)
         if call.stream and not kind.startswith(JSON):
-            return await self._streamed(call, served.plan.stream(), upstream, EVENTS)
+            return await self._streamed(call, served, served.plan.stream(), upstream, EVENTS)
         answer = served.plan.answer()
         body = await read_all(upstream, self.limits.answer_body)
         return await self._whole(call, served, answer, lambda: answer.read(body), upstream, kind)
@@ -116,7 +117,7 @@ class Delivery:
         kind = kind if call.endpoint.raw and kind else JSON
         return Reply(upstream.status, headers, data, lambda gone: self._finish(call, None, gone), kind)
 
-    async def _streamed(self, call: Call, stream: Stream, upstream: UpstreamReply, kind: str) -> Reply:
+    async def _streamed(self, call: Call, served: Served, stream: Stream, upstream: UpstreamReply, kind: str) -> Reply:
         pump = Pump(upstream)
         try:
             first = await self._peek(call, stream, pump)
@@ -128,6 +129,8 @@ class Delivery:
         headers = _client_headers(call.request.id, upstream.headers)
         if isinstance(stream, PassedStream) and stream.unchanged:
             headers += [(n.encode(), v.encode("latin-1")) for n in _OF_FILES if (v := upstream.headers.get(n))]
+        if (place := upstream.headers.get("location")) and served.asked.seal:
+            headers.append((b"location", _sealed_location(call, place, served.asked.seal)))
         drain = self.limits.drain
         return Reply(upstream.status, headers, events, lambda gone: self._finish(call, upstream, gone), kind, drain)
 
@@ -217,6 +220,12 @@ def _failure(call: Call, stream: Stream) -> ApiError | None:
 
 _OF_FILES = ("content-length", "content-disposition", "content-range", "accept-ranges")
 """Headers of a file that passes unchanged."""
+
+
+def _sealed_location(call: Call, place: str, seal: Callable[[str], str]) -> bytes:
+    """Where the client finds what was made: below the operation's own address, by an id of ours."""
+    upstream_id = place.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return f"/v1/{call.endpoint.path}/{seal(unquote(upstream_id))}".encode()
 
 
 async def _nothing() -> AsyncIterator[bytes]:

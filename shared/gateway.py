@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from shared import auth, errors, routing
 from shared.admission import Admission
@@ -105,7 +105,7 @@ class Gateway:
         stop: Callable[[], None] | None = None
         try:
             async with asyncio.timeout(self.delivery.limits.first_byte) as deadline:
-                if not self.delivery.limits.drain and call.request.form is None:  # a form is still being read
+                if not self.delivery.limits.drain:
                     stop = call.client.when_gone(lambda: deadline.reschedule(0))
                 if call.endpoint.target == "list":
                     return await self._list(call)
@@ -183,7 +183,11 @@ class Gateway:
             deployment=deployment,
             stream=call.stream,
             seal=self.admission.registry.sealer(deployment.resource, principal),
+            open=call.open,
             form=call.request.form,
+            raw=call.request.body,
+            raw_type=call.raw_type,
+            now=int(call.at),
             names=self.admission.names_on(deployment.resource, principal) if named else {},
             headers=call.request.headers if shape in ("messages", "count") else {},
         )
@@ -200,7 +204,7 @@ class Gateway:
     async def _open(self, call: Call, deployment: Deployment, plan: Exchange, part: Part) -> UpstreamReply:
         request = UpstreamRequest(
             method=call.endpoint.method,
-            url=url_of(deployment, part.operation, stored=plan.stored, query=call.query),
+            url=url_of(deployment, part.operation, stored=plan.stored, query=_query(call, deployment)),
             body=part.body,
             credential=deployment.credential,
             auth_header=deployment.surface.auth_header,
@@ -208,11 +212,12 @@ class Gateway:
             length=part.length,
             headers=plan.headers,
         )
-        try:
-            return await self.upstream.open(request, deployment.timeout)
+        form = call.request.form
+        try:  # a client that is slow to send is not a deployment that is slow to answer
+            return await self.upstream.open(request, deployment.timeout if form is None or form.complete else None)
         except UpstreamFailed:
-            if call.request.form is not None and call.request.form.failure is not None:
-                raise call.request.form.failure from None  # the client's own upload broke off, or was refused
+            if form is not None and form.failure is not None:
+                raise form.failure from None  # the client's own upload broke off, or was refused
             raise
 
     async def _list(self, call: Call) -> Reply:
@@ -236,3 +241,8 @@ class Gateway:
         value = parse(body)
         finisher(asked)(value)
         return value
+
+
+def _query(call: Call, deployment: Deployment) -> str:
+    """An SDP offer has no other place for the model than the address."""
+    return urlencode({"model": deployment.name}) if call.raw_type else call.query

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.types import Credential, Principal, Row, UpstreamReply, UpstreamRequest, UsageRecord
 
@@ -128,6 +128,10 @@ class Form(Protocol):
     failure: Exception | None
     """What ended the reading, from then on. Whoever sends a form asks for it when the sending fails: HTTP libraries
     wrap the errors of a body that they were given."""
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """The client's connection, for those who wait for it to close: silent until the body has been read."""
+        ...
 
     @property
     def files(self) -> list[FormFile]: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any
@@ -31,7 +31,7 @@ from shared.gateway import Gateway
 from shared.health import live, ready
 from shared.objects import Registry
 from shared.owners import Owners
-from shared.ports import KeyStore, ObjectIndex, Secrets, StoreUnavailable, Upstream, UsageLog
+from shared.ports import Form, KeyStore, ObjectIndex, Secrets, StoreUnavailable, Upstream, UsageLog
 from shared.routes import find
 from shared.settings import Settings
 from shared.transform.resolve import resolve
@@ -108,15 +108,17 @@ class Service:
         if endpoint.shape == "models":
             headers = [*cors, (b"x-request-id", api_request.id.encode())]
             return json_response(await gateway.models(api_request), headers)
-        connection = Connection(request.receive)
+        form = api_request.form
+        connection = Connection(form.receive if form else request.receive)
         try:
             reply = await gateway.relay(api_request, connection)
         except BaseException:
             connection.close()
+            if form:
+                await form.discard()
             raise
-        finally:
-            if api_request.form is not None:
-                await api_request.form.discard()
+        if form:
+            reply.finish = _and_discard(reply.finish, form)
         return ReplyResponse(reply, connection, cors)
 
     async def _health(self, endpoint: Endpoint, request: Request, cors: RawHeaders) -> Response:
@@ -219,6 +221,18 @@ async def _vault_values(document: Document, vault: Secrets) -> dict[str, str]:
 
 _ANTHROPIC = frozenset({"messages", "count"})
 """Shapes whose errors are told as Anthropic tells them."""
+
+
+def _and_discard(finish: Callable[[bool], Awaitable[None]], form: Form) -> Callable[[bool], Awaitable[None]]:
+    """What is on disk of an upload is kept until the answer has been given: it may still be on its way."""
+
+    async def finished(client_closed: bool) -> None:
+        try:
+            await finish(client_closed)
+        finally:
+            await form.discard()
+
+    return finished
 
 
 def _found(request: Request) -> Endpoint:

@@ -5,7 +5,7 @@ The order of the classes is the order in which a call meets them (DESIGN §2).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -113,7 +113,7 @@ class UpstreamRequest:
 
     method: str
     url: str
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncIterable[bytes]
     credential: Credential
     auth_header: AuthHeader
     """How an api key is sent; tokens are always sent as `Authorization: Bearer`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from shared.anthropic_errors import from_anthropic, status_of_type
 from shared.errors import ApiError
 from shared.redact import redact, redact_deep
 from shared.types import Json
@@ -49,6 +50,7 @@ UPSTREAM: Mapping[int, _Row] = {
     500: _Row(500, "server_error", "server_error", _FAULT),
     502: _Row(502, "server_error", "bad_gateway", _FAULT),
     503: _Row(503, "server_error", "service_unavailable", _FAULT),
+    529: _Row(503, "server_error", "overloaded", _FAULT),  # Anthropic's own
     504: _Row(504, "server_error", "upstream_timeout", "The model's deployment did not answer in time. Retry."),
 }  # fmt: skip
 
@@ -60,7 +62,7 @@ def from_upstream(status: int, headers: Mapping[str, str], body: bytes, hide: Ma
     Azure's `code`, `param` and inner error survive; `Retry-After` in every form survives when it is usable.
     """
     row = UPSTREAM.get(status) or (UPSTREAM[400] if status < 500 else UPSTREAM[500])
-    given = _error_object(body) if row.keep else {}
+    given = (from_anthropic(status, body) or _error_object(body)) if row.keep else {}
     message = redact(str(given.get("message") or ""), hide) or row.message
     extra = {k: redact_deep(v, hide) for k, v in given.items() if k in _SURVIVING}
     code = given.get("code")
@@ -95,12 +97,13 @@ def _error_object(body: bytes) -> Json:
 
 def status_of_code(code: str) -> int:
     """The status of an error that came as an event of a stream: its code may be a status, or name what it was."""
-    return int(code) if code.isdigit() and 400 <= int(code) < 600 else _STATUS_OF_CODE.get(code, 500)
+    if code.isdigit() and 400 <= int(code) < 600:
+        return int(code)
+    return _STATUS_OF_CODE.get(code) or status_of_type(code) or 500
 
 
 _STATUS_OF_CODE = {
-    "content_filter": 400, "context_length_exceeded": 400, "invalid_prompt": 400, "invalid_request_error": 400,
-    "rate_limit_exceeded": 429, "rate_limit_error": 429, "overloaded_error": 503,
+    "content_filter": 400, "context_length_exceeded": 400, "invalid_prompt": 400, "rate_limit_exceeded": 429,
 }  # fmt: skip
 
 _HTTP_DATE = re.compile(r"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT")

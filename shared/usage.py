@@ -39,6 +39,7 @@ def read_usage(usage: Any) -> Usage | None:
         reasoning_tokens=_count(produced, "reasoning_tokens"),
         audio_input_tokens=_count(received, "audio_tokens"),
         audio_output_tokens=_count(produced, "audio_tokens"),
+        cache_write_tokens=_count(received, "cache_write_tokens", "cache_creation_tokens"),
         image_input_tokens=_count(received, "image_tokens"),
         image_output_tokens=_count(produced, "image_tokens"),
     )

@@ -22,6 +22,7 @@ def models(resources: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, dict[s
         return {name: value for name, value in (row | changed).items() if value}
 
     grok = {"model": "azure_ai/grok-4", "api_base": foundry, "api_key": keys["foundry"]}
+    claude = {"model": "azure/claude-sonnet-4-5", "api_base": foundry, "api_key": keys["foundry"]}
     turbo = {"model": "openai/gpt-3.5-turbo", "api_base": f"{plain}/v1", "api_key": keys["openai"]}
     vision = f"{main}/openai/deployments/gpt-4-vision/extensions"
     return [
@@ -40,6 +41,19 @@ def models(resources: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, dict[s
         ("grok-4", grok, {}),
         ("gpt-3.5-turbo", azure("chatgpt-v-2"), {"base_model": "gpt-3.5-turbo"}),
         ("gpt-3.5-turbo", turbo, {}),
+        ("gpt-5-codex", azure("my-codex"), {"base_model": "gpt-5-codex"}),
+        ("o3-pro", azure("responses/o3-pro", "v1"), {}),
+        ("gpt-3.5-turbo-instruct", {**azure("gpt-35-turbo-instruct"), "model": "azure_text/gpt-35-turbo-instruct"}, {}),
+        ("text-embedding-3-small", azure("text-embedding-3-small"), {}),
+        ("gpt-image-1", azure("gpt-image-1", PREVIEW), {}),
+        ("dall-e-3", azure("dall-e-3"), {}),
+        ("gpt-4o-mini-tts", azure("gpt-4o-mini-tts", PREVIEW), {}),
+        ("whisper-1", azure("whisper"), {}),
+        ("gpt-4o-transcribe", azure("gpt-4o-transcribe", PREVIEW), {}),
+        ("sora-2", azure("sora-2"), {}),
+        ("gpt-realtime", azure("gpt-realtime", "v1"), {}),
+        ("claude-sonnet-4-5", claude, {}),
+        ("omni-moderation-latest", {"model": "content_safety/text", "api_base": main, "api_key": keys["main"]}, {}),
     ]
 
 

@@ -22,6 +22,7 @@ def quiet_libraries() -> None:
     """Their lines per request cost half of a worker's CPU (measured 2026-11), and may hold URLs."""
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # says of each broken body what its client is told
 
 
 class JsonLog:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import orjson
 
 from shared.ports import CallLog, RowStore
-from shared.types import Row, UsageRecord
+from shared.types import Row, Usage, UsageRecord
 
 FLUSH_SECONDS = 2.0
 IDLE_SECONDS = 0.1
@@ -38,6 +38,14 @@ COUNTERS = (
     "reasoning_tokens",
     "audio_input_tokens",
     "audio_output_tokens",
+    "cache_write_tokens",
+    "image_input_tokens",
+    "image_output_tokens",
+    "training_tokens",
+    "images",
+    "characters",
+    "audio_ms",
+    "video_ms",
     "latency_ms",
 )
 
@@ -211,6 +219,10 @@ class TableUsageLog:
         values["reasoning_tokens"] += usage.reasoning_tokens
         values["audio_input_tokens"] += usage.audio_input_tokens
         values["audio_output_tokens"] += usage.audio_output_tokens
+        for name in _RARE:
+            values[name] += getattr(usage, name)
+        values["audio_ms"] += round(usage.audio_seconds * 1000)
+        values["video_ms"] += round(usage.video_seconds * 1000)
         values["latency_ms"] += round(record.latency * 1000)
         total.dirty = True
 
@@ -239,6 +251,21 @@ class TableUsageLog:
             self._log.warning("ledger events given up: the table store has been down for too long", events=lost)
 
 
+_RARE = ("cache_write_tokens", "image_input_tokens", "image_output_tokens", "training_tokens", "images", "characters")
+
+
+def _rare(usage: Usage) -> dict[str, Any]:
+    """Figures that most operations do not have: in the event only where there are any. Times in milliseconds."""
+    found: dict[str, Any] = {name: value for name in _RARE if (value := getattr(usage, name))}
+    if usage.image_kind:
+        found["image_kind"] = usage.image_kind
+    if usage.audio_seconds:
+        found["audio_ms"] = round(usage.audio_seconds * 1000)
+    if usage.video_seconds:
+        found["video_ms"] = round(usage.video_seconds * 1000)
+    return found
+
+
 def ledger_event(record: UsageRecord) -> dict[str, Any]:
     """One event of the ledger. Times in milliseconds; `at` is written as ISO 8601, UTC. The partition says the key."""
     usage = record.usage
@@ -261,6 +288,7 @@ def ledger_event(record: UsageRecord) -> dict[str, Any]:
         "reasoning_tokens": usage.reasoning_tokens,
         "audio_input_tokens": usage.audio_input_tokens,
         "audio_output_tokens": usage.audio_output_tokens,
+        **_rare(usage),
         "estimated": usage.estimated,
         "latency_ms": round(record.latency * 1000, 1),
         "first_token_ms": None if record.first_token is None else round(record.first_token * 1000, 1),

@@ -18,10 +18,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from shared import errors, sse
 from shared.adapters.form import open_form
+from shared.anthropic_errors import anthropic_body
 from shared.endpoints import Endpoint
 from shared.errors import ApiError
 from shared.payload import check_size
-from shared.transform.anthropic_errors import anthropic_body
 from shared.types import ApiRequest, RawHeaders, Reply
 
 KEEP_ALIVE_SECONDS = 15.0

@@ -67,6 +67,8 @@ def exchange(asked: Asked) -> Exchange:
     shape = asked.endpoint.shape
     if asked.form is not None:
         return FormExchange(asked)
+    if shape == "moderations" and asked.deployment.surface.name != "content_safety":
+        return RelayedExchange(asked)
     if shape == "stored" or shape in asked.deployment.serves:
         return SHAPES[shape](asked)
     if shape == "count":
@@ -77,8 +79,10 @@ def exchange(asked: Asked) -> Exchange:
 def answers(endpoint: Endpoint, serves: frozenset[Shape]) -> bool:
     """Whether a deployment that serves these shapes can answer an endpoint, by itself or by translation."""
     shape = endpoint.shape
-    if shape in serves or (shape == "count" and "chat" in serves):
+    if shape in serves:
         return True
+    if shape == "count":  # by the gateway's own rule, for whatever answers messages
+        return not serves.isdisjoint(("chat", "responses"))
     if endpoint.name not in _TRANSLATED:
         return False
     return any((shape, own) in TRANSLATORS or (shape != "chat" and ("chat", own) in TRANSLATORS) for own in serves)

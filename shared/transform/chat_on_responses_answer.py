@@ -41,7 +41,6 @@ def head(response: Json) -> Json:
         "id": "chatcmpl-" + str(response.get("id") or "").removeprefix("resp_"),
         "created": int(created) if isinstance(created, int | float) else 0,
         "model": response.get("model") or "",
-        "system_fingerprint": None,
     }
     if isinstance(response.get("service_tier"), str):
         out["service_tier"] = response["service_tier"]

@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 
 from shared import sse
+from shared.anthropic_errors import anthropic_event
 from shared.endpoints import Shape
 from shared.errors import ApiError
-from shared.transform.anthropic_errors import anthropic_event
 from shared.types import Json
 
 

@@ -45,12 +45,15 @@ def edit_chat(body: Json, deployment: Deployment) -> None:
 
 def drop_or_refuse(body: Json, name: str, reason: str, deployment: Deployment) -> None:
     """What becomes of a parameter that the deployment does not take. Raises ApiError (400)."""
-    if name in deployment.allowed_params:
-        return
-    if _is_no_op(body, name) or (deployment.drop_params and name not in _NEVER_DROPPED):
-        body.pop(name, None)
-    else:
-        raise _refused(name, reason, deployment)
+    if name not in deployment.allowed_params:
+        drop_or_raise(body, name, _refused(name, reason, deployment), deployment)
+
+
+def drop_or_raise(body: Json, name: str, refusal: ApiError, deployment: Deployment) -> None:
+    """The parameter is left out where that changes nothing or the configuration wants it, else refused."""
+    if not (_is_no_op(body, name) or (deployment.drop_params and name not in _NEVER_DROPPED)):
+        raise refusal
+    body.pop(name, None)
 
 
 _NEVER_DROPPED = frozenset({"response_format", "messages"})

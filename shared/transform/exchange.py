@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,8 +28,13 @@ class Asked:
     """Seals ids of the deployment's resource for the caller; None where nothing is kept."""
     open: Callable[[str], str] | None = None
     form: Form | None = None
+    raw: bytes = b""
+    """A body that is neither JSON nor a form, and its type."""
+    raw_type: str = ""
     names: Mapping[str, str] = field(default_factory=dict[str, str])
     """alias -> deployment name, of those on this resource that the caller may use."""
+    now: int = 0
+    """Unix seconds, for answers whose upstream does not tell the time."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """The client's headers, of which each shape passes on only those of its own protocol."""
 
@@ -39,7 +44,7 @@ class Part:
     """One request to the upstream. Most calls are one; what exceeds an upstream's limit is split into several."""
 
     operation: str
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncIterable[bytes]
     content_type: str = "application/json"
     length: int | None = None
 

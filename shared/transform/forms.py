@@ -6,8 +6,6 @@ second time, after the upload has begun, ends it.
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import orjson
 
 from shared.errors import bad_request
@@ -27,24 +25,26 @@ class FormExchange(RelayedExchange):
         form = self._asked.form
         if form is None:
             return super().parts(ask_usage=ask_usage)
-        encoded = form.encode(self._edit)
-        chunks = cast("Any", encoded.chunks)
-        return [Part(self.operation, chunks, encoded.content_type, encoded.length)]
+        first: list[tuple[str, str]] = []
+        if self._asked.endpoint.target == "model" and "model" not in self._asked.body:  # named by the path
+            first = [("model", self._asked.deployment.name)]
+        encoded = form.encode(self._edit, first)
+        return [Part(self.operation, encoded.chunks, encoded.content_type, encoded.length)]
 
     def _edit(self, name: str, value: str) -> list[tuple[str, str]]:
         """What is sent in place of one text field. Raises ApiError for one that contradicts what was decided by it."""
         asked = self._asked
-        if name == "model" and asked.endpoint.target == "model":
-            if value != asked.body.get("model", value):
-                raise bad_request("'model' is given twice. Send it once, before the file.", param="model")
-            return [(name, asked.deployment.name)]
+        if name in _DECIDING and asked.endpoint.target == "model":
+            if value != asked.body.get(name):
+                raise bad_request(f"Send '{name}' once, and before the file.", param=name, code="field_too_late")
+            return [(name, asked.deployment.name if name == "model" else value)]
         if name == "session":
             session = parse_field(value, name)
             set_model(session, ("model",), asked.deployment.name)
             return [(name, orjson.dumps(session).decode())]
         if name in _ROUTING and asked.endpoint.target == "resource":
             return []
-        if asked.open and name.removesuffix("[]") in ID_FIELDS:
+        if asked.open and value and _holds_id(name):
             return [(name, asked.open(value))]
         return [(name, value)]
 
@@ -59,6 +59,14 @@ class FormExchange(RelayedExchange):
         return EventStream(dialect, dialect, (), asked.body, asked.deployment, finisher(asked))
 
 
+def _holds_id(name: str) -> bool:
+    """Whether a field holds an id: `file_ids[]`, `input_reference[file_id]`, `video[id]`."""
+    steps = [step for step in name.replace("]", "").split("[") if step]
+    return bool(steps) and (steps[-1] in ID_FIELDS or steps[-1] == "id" or name == "video")
+
+
+_DECIDING = frozenset({"model", "stream"})
+"""Fields on which it depends where a call goes and how it is answered."""
 _ROUTING = frozenset({"model", "custom_llm_provider"})
 """Fields of an upload by which a client chooses the resource; Azure does not know them there."""
 

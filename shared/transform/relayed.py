@@ -58,6 +58,8 @@ class RelayedExchange:
     def parts(self, *, ask_usage: bool) -> list[Part]:
         if self._asked.endpoint.body == "none":
             return [Part(self.operation, b"", "")]
+        if self._asked.raw_type:
+            return [Part(self.operation, self._asked.raw, self._asked.raw_type)]
         return [Part(self.operation, dump(self.body(ask_usage=ask_usage)))]
 
     def body(self, *, ask_usage: bool) -> Json:

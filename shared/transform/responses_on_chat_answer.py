@@ -33,7 +33,8 @@ def answer(answer: Json, body: Json) -> Json:
     out = envelope(answer, body, status)
     out["incomplete_details"] = details
     out["output"] = output
-    out["usage"] = usage(answer.get("usage"))
+    if counted := usage(answer.get("usage")):
+        out["usage"] = counted
     filters = content_filters(prompt_verdict(answer), _object(choice, "content_filter_results"))
     return {**out, "content_filters": filters} if filters else out
 
@@ -61,8 +62,9 @@ def _output(message: Json, choice: Json, tail: str, status: str) -> list[Json]:
 def envelope(answer: Json, body: Json, status: str) -> Json:
     """A response without its output. `answer` is a chat completion or one of its chunks."""
     text, reasoning, tools = _object(body, "text"), _object(body, "reasoning"), _objects(body.get("tools"))
-    given = {name: body.get(name) for name in ("instructions", "max_output_tokens", "temperature", "top_p", "user")}
+    given = {name: body.get(name) for name in ("instructions", "max_output_tokens", "temperature", "top_p")}
     kept = {name: body.get(name) for name in ("max_tool_calls", "prompt_cache_key", "safety_identifier")}
+    user = {} if body.get("user") is None else {"user": body["user"]}  # the one field that must not be null
     return {
         "id": "resp_" + tail_of(answer),
         "object": "response",
@@ -73,6 +75,7 @@ def envelope(answer: Json, body: Json, status: str) -> Json:
         "incomplete_details": None,
         **given,
         **kept,
+        **user,
         "model": answer.get("model") or body.get("model") or "",
         "output": [],
         "parallel_tool_calls": body.get("parallel_tool_calls") is not False,
@@ -85,7 +88,6 @@ def envelope(answer: Json, body: Json, status: str) -> Json:
         "tools": [_tool(tool) for tool in tools],
         "top_logprobs": body.get("top_logprobs") or 0,
         "truncation": "disabled",
-        "usage": None,
         "metadata": body.get("metadata") or {},
     }
 

@@ -69,7 +69,9 @@ class Events:
         for call in sorted(self._calls.values(), key=lambda call: (call.place is None, call.place or 0)):
             out += self._finish_call(call, status)
         response = envelope(self._head, self._body, status)
-        response.update(incomplete_details=details, output=self._output, usage=self._usage)
+        response.update(incomplete_details=details, output=self._output)
+        if self._usage:
+            response["usage"] = self._usage
         if filters := content_filters(self._prompt, self._completion):
             response["content_filters"] = filters
         return [*out, self._event("response." + status, response=response)]

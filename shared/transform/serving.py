@@ -46,6 +46,7 @@ _NAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"{_EDGE}(?:gpt-)?realtime(?=[-.]|$)", "realtime"),
         (rf"{_EDGE}codex(?=[-.]|$)|{_EDGE}(?:o\d+|gpt-\d+(?:\.\d+)?)-pro(?=[-.]|$)|deep-research|computer-use",
          "responses"),
+        (rf"{_EDGE}moderation(?=[-.]|$)", "moderation"),
         (r"turbo-instruct|(?:davinci|babbage)-002", "completion"),
     )
 )  # fmt: skip

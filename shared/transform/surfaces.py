@@ -191,7 +191,7 @@ def _at_deployment(surface: Surface, version: str, operation: str) -> bool:
 def _at_resource(surface: Surface, version: str, operation: str) -> tuple[Surface, str, str]:
     """-> (surface, version, path) of an operation of the resource itself: dated where that version has it, else v1."""
     if surface.name in ("dated", "extensions"):
-        since = _STORED_SINCE.get(operation.partition("/")[0])
+        since = _STORED_SINCE.get(operation) or _STORED_SINCE.get(operation.partition("/")[0])
         if since and version >= since:
             return surface, version, "/openai/{operation}"
     elif surface.name in ("v1", "openai", "serverless"):
@@ -206,6 +206,7 @@ _STORED_SINCE = {
     "files": "2023-05-15",
     "fine_tuning": "2023-12-01-preview",
     "vector_stores": "2024-05-01-preview",
+    "images/generations:submit": "2023-06-01-preview",
 }
 _DEPLOYED_SINCE = {"images/edits": "2025-04-01-preview", "audio/speech": "2024-02-15-preview"}
 _FOUNDRY_OPERATIONS = frozenset({"chat/completions", "embeddings", "images/embeddings"})

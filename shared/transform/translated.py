@@ -17,7 +17,7 @@ from shared.endpoints import Shape
 from shared.errors import ApiError
 from shared.transform.chat import chat_request
 from shared.transform.dialects import DIALECTS
-from shared.transform.edits import edit_chat
+from shared.transform.edits import drop_or_raise, edit_chat
 from shared.transform.exchange import Asked, Part
 from shared.transform.meters import METERS
 from shared.transform.naming import AliasNames
@@ -25,6 +25,7 @@ from shared.transform.relayed import ANTHROPIC_VERSION, dump, parse
 from shared.transform.responses_edits import edit_responses
 from shared.transform.stream import Events, EventStream
 from shared.types import Json, Usage
+from shared.upstream_errors import from_upstream, status_of_code
 from shared.usage import estimate_usage
 
 
@@ -86,16 +87,30 @@ class TranslatedExchange:
         deployment = self._asked.deployment
         self._bodies = []
         for translator, next_shape in self._steps:
+            body["model"] = deployment.model  # by whose name some rules differ; the deployment's own comes last
             if shape == "chat":  # whatever the client spoke: the family's rules are kept where they are written down
-                body = dict(body)
                 edit_chat(body, deployment)
-            self._bodies.append(body)
-            body, shape = translator.request(body), next_shape
+            body, said = self._said(translator, body)
+            self._bodies.append(said)
+            shape = next_shape
         if shape == "chat":
             return [Part(self._upstream.operation, chat_request(body, deployment, ask_usage=ask_usage))]
         if shape == "responses":
             edit_responses(body, deployment)
         return [Part(self._upstream.operation, dump({**body, "model": deployment.name}))]
+
+    def _said(self, translator: Translator, body: Json) -> tuple[Json, Json]:
+        """-> (what the next language says, the body that was translated). With drop_params, what it cannot say is
+        left out."""
+        while True:
+            try:
+                return dict(translator.request(body)), body
+            except ApiError as error:
+                name = error.param
+                if error.code != "unsupported_parameter" or name not in body:
+                    raise
+                body = dict(body)
+                drop_or_raise(body, name, error, self._asked.deployment)
 
     def local(self) -> bytes | None:
         return None
@@ -105,12 +120,26 @@ class TranslatedExchange:
 
     def stream(self) -> EventStream:
         events = [translator.Events(body) for translator, body in self._backwards()]
-        body, names = self._asked.body, AliasNames(self._asked)
-        return EventStream(self._upstream, self._client, events, body, self._asked.deployment, names.show)
+        body = self._asked.body
+        return EventStream(self._upstream, self._client, events, body, self._asked.deployment, _shown(self._asked))
 
     def _backwards(self) -> list[tuple[Translator, Json]]:
         """From the upstream to the client, each translator with the body that it was given."""
         return [(step[0], body) for step, body in zip(self._steps, self._bodies, strict=True)][::-1]
+
+
+def _shown(asked: Asked) -> Callable[[Json], None]:
+    """-> what is done in place to each answer or event: the alias, and the time where the upstream has told none."""
+    names = AliasNames(asked)
+
+    def show(value: Json) -> None:
+        names.show(value)
+        for holder in (value, value.get("response")):
+            for name in ("created", "created_at"):
+                if isinstance(holder, dict) and name in holder and not holder[name]:
+                    holder[name] = asked.now
+
+    return show
 
 
 class TranslatedAnswer:
@@ -133,7 +162,7 @@ class TranslatedAnswer:
             raise self._failed(value)
         for translator, body in self._backwards:
             value = translator.answer(value, body)
-        AliasNames(self._asked).show(value)
+        _shown(self._asked)(value)
         self.ended = True
         return orjson.dumps(value)
 
@@ -142,8 +171,6 @@ class TranslatedAnswer:
 
     def _failed(self, response: Json) -> ApiError:
         """A response that was answered with 200 and says that it failed."""
-        from shared.upstream_errors import from_upstream, status_of_code
-
         error = response.get("error")
         code = str(error.get("code") or "") if isinstance(error, dict) else ""
         data = orjson.dumps({"error": error or {}})

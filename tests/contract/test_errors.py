@@ -223,7 +223,7 @@ REFUSALS = [
     Refusal("form", "POST", CHAT, 415, "unsupported_media_type",
             headers={"content-type": "application/x-www-form-urlencoded"}, recorded=True),
     Refusal("not-chat", "POST", CHAT, 400, "unsupported_operation",
-            body=b'{"model":"embedder","messages":[{"role":"user","content":"hi"}]}', recorded=True),
+            body=b'{"model":"no-chat","messages":[{"role":"user","content":"hi"}]}', recorded=True),
 ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ def aliases(fake: FakeAzure) -> list[Row]:
         row = {"model": f"azure/{deployment}", "api_base": main.url, "api_key": main.key, "api_version": version}
         return {k: v for k, v in (row | changed).items() if v is not None}
 
+    on_foundry = {"api_base": foundry.url, "api_key": foundry.key}
     elsewhere = {"api_base": second.url, "api_key": second.key}
     signing_in: dict[str, Any] = {"api_key": None, "tenant_id": fake.state.tenant_id, "client_id": client}
     vision = f"{main.url}/openai/deployments/gpt-4-vision/extensions"
@@ -62,7 +63,29 @@ def aliases(fake: FakeAzure) -> list[Row]:
         ("wrong-key", azure("my-gpt4-deployment", api_key="not-the-key"), {}),
         ("unreachable", azure("my-gpt4-deployment", api_base="http://127.0.0.1:9"), {}),
         ("dead-deployment", azure("no-such-deployment"), {}),
-        ("embedder", azure("gpt-4o"), {"mode": "embedding"}),
+        ("no-chat", azure("gpt-4o"), {"mode": "embedding"}),
+        ("codex", azure("my-codex"), {"base_model": "gpt-5-codex"}),
+        ("o3-pro", azure("responses/o3-pro", "v1"), {}),
+        ("instruct", {**azure("gpt-35-turbo-instruct"), "model": "azure_text/gpt-35-turbo-instruct"}, {}),
+        ("embedding", azure("text-embedding-3-small"), {}),
+        ("embedding-ada", azure("text-embedding-ada-002", "v1"), {}),
+        ("image", azure("gpt-image-1", PREVIEW), {}),
+        ("image-v1", azure("gpt-image-1", "v1"), {}),
+        ("dall-e-3", azure("dall-e-3"), {}),
+        ("dall-e-legacy", azure("dall-e-3", "2023-06-01-preview"), {}),
+        ("tts", azure("gpt-4o-mini-tts", PREVIEW), {}),
+        ("tts-v1", azure("tts-1", "v1"), {"mode": "audio_speech"}),
+        ("whisper", azure("whisper"), {}),
+        ("transcribe", azure("gpt-4o-transcribe", PREVIEW), {}),
+        ("sora", azure("sora-2"), {}),
+        ("realtime", azure("gpt-realtime", "v1"), {}),
+        ("claude", azure("claude-sonnet-4-5", None, **on_foundry), {}),
+        ("claude-ai", {**azure("claude-haiku-4-5", None, **on_foundry), "model": "azure_ai/claude-haiku-4-5"}, {}),
+        ("claude-new", azure("claude-sonnet-4-6", None, **on_foundry), {}),
+        ("claude-named", azure("my-claude", None, **on_foundry), {"base_model": "claude-opus-4-1"}),
+        ("claude-entra", azure("claude-sonnet-4-5", None, api_base=foundry.url, api_key=None), {}),
+        ("safety", {"model": "content_safety/text", "api_base": main.url, "api_key": main.key}, {}),
+        ("second", azure("gpt-4o", "v1", **elsewhere), {}),
     ]
 
 

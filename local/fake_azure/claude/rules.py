@@ -222,6 +222,9 @@ _OF_COUNTING: tuple[Rule, ...] = (_counted_fields, *_COMMON)
 def refuse(asked: Conversation, betas: str, *, counting: bool = False) -> None:
     """`betas`: the header `anthropic-beta` as it came."""
     for rule in _OF_COUNTING if counting else _OF_MESSAGES:
-        problem = rule(asked, betas)
+        try:
+            problem = rule(asked, betas)
+        except (AttributeError, KeyError, TypeError):  # of another type than any rule foresees
+            problem = invalid("Input should be a valid dictionary or object to extract fields from")
         if problem is not None:
             raise problem

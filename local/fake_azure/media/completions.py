@@ -19,11 +19,15 @@ from ..chat.shape import PROMPT_FILTER_RESULTS, SAFE_ANSWER, event
 from ..chat.tokenizer import split
 from ..errors import invalid
 from ..models import Model
-from .wording import Json, bad_type, integer, refuse_prompt
+from .wording import Json, bad_type, integer, refuse_prompt, refuse_unknown
 
 DEFAULT_LIMIT = 16
 _MOST_LOGPROBS = 5
 _MOST_PROMPTS = 2_048
+_KNOWN = frozenset(
+    "model prompt suffix max_tokens temperature top_p n stream stream_options logprobs echo stop presence_penalty "
+    "frequency_penalty best_of logit_bias user seed".split()
+)
 DONE = b"data: [DONE]\n\n"
 
 
@@ -63,9 +67,17 @@ class Completion:
     deployment: str
     model: Model
     with_usage: bool = True
+    filters: bool = True  # Azure's verdicts, which plain OpenAI has not
     _said: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        refuse_unknown(self.body, _KNOWN)
+        options = self.body.get("stream_options")
+        if options is not None and not isinstance(options, dict):
+            raise bad_type("stream_options", "an object")
+        if options is not None and not self.body.get("stream"):
+            message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+            raise invalid(message, "stream_options")
         self.prompts = read_prompts(self.body.get("prompt"))
         self.n = integer(self.body, "n", 1, 1, 128)
         self.logprobs = self._read_logprobs()
@@ -82,8 +94,10 @@ class Completion:
 
     def whole(self) -> bytes:
         choices = [self._choice(index, prompt) for index, prompt in self._numbered()]
-        verdicts = [{**PROMPT_FILTER_RESULTS[0], "prompt_index": place} for place in range(len(self.prompts))]
-        body = {**self._frame, "choices": choices, "prompt_filter_results": verdicts}
+        body: Json = {**self._frame, "choices": choices}
+        if self.filters:
+            verdict = PROMPT_FILTER_RESULTS[0]
+            body["prompt_filter_results"] = [{**verdict, "prompt_index": n} for n in range(len(self.prompts))]
         if self.with_usage:
             body["usage"] = self._usage()
         return orjson.dumps(body)
@@ -91,17 +105,19 @@ class Completion:
     def events(self) -> Iterator[bytes]:
         wants_usage = bool((self.body.get("stream_options") or {}).get("include_usage"))
         extra: Json = {"usage": None} if wants_usage else {}
-        opening = {"id": "", "object": "", "created": 0, "model": "", "choices": []}
-        yield event({**opening, "prompt_filter_results": PROMPT_FILTER_RESULTS})
+        if self.filters:
+            opening = {"id": "", "object": "", "created": 0, "model": "", "choices": []}
+            yield event({**opening, "prompt_filter_results": PROMPT_FILTER_RESULTS})
         for index, prompt in self._numbered():
             offset = 0
             for word, finish in self._pieces(prompt):
                 self._said += finish is None
                 logprobs = self._logprobs([word], offset) if finish is None else None
                 offset += len(word)
-                verdict = SAFE_ANSWER if finish is None else {}
-                choice = {"text": word, "index": index, "finish_reason": finish, "logprobs": logprobs}
-                yield event({**self._frame, "choices": [{**choice, "content_filter_results": verdict}], **extra})
+                choice: Json = {"text": word, "index": index, "finish_reason": finish, "logprobs": logprobs}
+                if self.filters:
+                    choice["content_filter_results"] = SAFE_ANSWER if finish is None else {}
+                yield event({**self._frame, "choices": [choice], **extra})
         if wants_usage and self.with_usage:
             yield event({**self._frame, "choices": [], "usage": self._usage()})
         yield DONE
@@ -120,13 +136,9 @@ class Completion:
                 words.append(word)
             finish = ended
         self._said += len(words)
-        return {
-            "text": "".join(words),
-            "index": index,
-            "finish_reason": finish,
-            "logprobs": self._logprobs(words, 0),
-            "content_filter_results": SAFE_ANSWER,
-        }
+        choice: Json = {"text": "".join(words), "index": index, "finish_reason": finish}
+        choice["logprobs"] = self._logprobs(words, 0)
+        return choice | ({"content_filter_results": SAFE_ANSWER} if self.filters else {})
 
     def _pieces(self, prompt: Prompt) -> Iterator[tuple[str, str | None]]:
         if self.body.get("echo"):

@@ -14,18 +14,20 @@ import orjson
 
 from ..chat.tokenizer import split
 from ..errors import ApiError, invalid
-from .wording import Json, choice, integer
+from .wording import Json, choice, integer, refuse_unknown
 
 MOST_INPUTS = 2_048
 MOST_TOKENS = 8_192
 _SIZES = {"text-embedding-3-large": 3_072, "text-embedding-3-small": 1_536, "text-embedding-ada-002": 1_536}
 _DEFAULT_SIZE = 1_536
+_KNOWN = frozenset("model input user encoding_format dimensions input_type".split())
 
 Input = str | list[int]
 
 
 def embed(body: Mapping[str, Any], version: str, *, with_usage: bool = True) -> bytes:
     """The whole answer. Raises Azure's refusals."""
+    refuse_unknown(body, _KNOWN)
     inputs = read_inputs(body.get("input"))
     size = _size(body, version)
     encoding = choice(body, "encoding_format", "float", ("float", "base64"))

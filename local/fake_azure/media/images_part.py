@@ -26,52 +26,59 @@ _POLL_SECONDS = 1
 
 
 def routes(door: Door) -> list[web.RouteDef]:
-    async def generate(request: web.Request, surface: Surface) -> web.StreamResponse:
-        asked = await door.asked(request, surface, "imageGenerations")
-        fault = await door.fault(request, asked)
+    part = _Part(door)
+    found = [
+        *door.deployed("images/generations", part.generate, since=_SINCE),
+        *door.deployed("images/edits", part.edit, since=_GPT_SINCE),
+    ]
+    return [*azure_only(found), *_jobs(door), web.get("/private/images/{name}/{file}", part.file)]
+
+
+class _Part:
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def generate(self, request: web.Request, surface: Surface) -> web.StreamResponse:
+        asked = await self._door.asked(request, surface, "imageGenerations")
+        fault = await self._door.fault(request, asked)
         if asked.model.version.startswith("dall-e"):
             filters = surface != "plain"
             made = Dalle(asked.body, asked.model.version, origin_of(request), filters)
-            return await _send(asked, made.whole(), fault)
-        return await _send_gpt(asked, GptImage(asked.body, with_usage=_counts(fault)), fault)
+            return await self._send(asked, made.whole(), fault)
+        return await self._send_gpt(asked, GptImage(asked.body, with_usage=_counts(fault)), fault)
 
-    async def edit(request: web.Request, surface: Surface) -> web.StreamResponse:
-        asked = await door.asked(request, surface, "imageEdits", form=True)
-        fault = await door.fault(request, asked)
+    async def edit(self, request: web.Request, surface: Surface) -> web.StreamResponse:
+        asked = await self._door.asked(request, surface, "imageEdits", form=True)
+        fault = await self._door.fault(request, asked)
         form = asked.form or Form()
         fields, mask = fields_of(form), form.file("mask")
         inputs = [upload.data for upload in form.files if upload.name in ("image", "image[]")]
         if not inputs:
             raise missing("image")
         if asked.model.version.startswith("dall-e"):
-            return await _send(asked, Dalle(fields, asked.model.version, origin_of(request), False).whole(), fault)
+            made = Dalle(fields, asked.model.version, origin_of(request), filters=False)
+            return await self._send(asked, made.whole(), fault)
         image = GptImage(fields, inputs, mask.data if mask else None, edit=True, with_usage=_counts(fault))
-        return await _send_gpt(asked, image, fault)
+        return await self._send_gpt(asked, image, fault)
 
-    async def _send_gpt(asked: Asked, image: GptImage, fault: Fault | None) -> web.StreamResponse:
+    async def _send_gpt(self, asked: Asked, image: GptImage, fault: Fault | None) -> web.StreamResponse:
         if asked.surface == "dated":
             check_dated(asked.request, _GPT_SINCE)
         if image.stream:
-            return await door.send_stream(asked.request, image.events(), fault, answer_headers(asked, 0))
-        return await _send(asked, image.whole(), fault)
+            return await self._door.send_stream(asked.request, image.events(), fault, answer_headers(asked, 0))
+        return await self._send(asked, image.whole(), fault)
 
-    async def _send(asked: Asked, body: bytes, fault: Fault | None) -> web.StreamResponse:
-        used = len(split(str(asked.body.get("prompt") or "")))
-        headers = answer_headers(asked, used)
-        return await door.send_bytes(asked.request, body, "application/json", fault, headers=headers)
+    async def _send(self, asked: Asked, body: bytes, fault: Fault | None) -> web.StreamResponse:
+        headers = answer_headers(asked, len(split(str(asked.body.get("prompt") or ""))))
+        return await self._door.send_bytes(asked.request, body, "application/json", fault, headers=headers)
 
-    async def file(request: web.Request) -> web.StreamResponse:
+    async def file(self, request: web.Request) -> web.StreamResponse:
         """Whoever has the link may fetch it: that is what its signature says."""
         name = request.match_info["name"]
         if request.query.get("sig") != name[:8]:
             raise errors.ApiError(403, b"AuthenticationFailed", content_type="application/xml")
-        return await door.send_bytes(request, picture(name), "image/png", await door.fault(request), headers={})
-
-    found = [
-        *door.deployed("images/generations", generate, since=_SINCE),
-        *door.deployed("images/edits", edit, since=_GPT_SINCE),
-    ]
-    return [*azure_only(found), *_jobs(door), web.get("/private/images/{name}/{file}", file)]
+        fault = await self._door.fault(request)
+        return await self._door.send_bytes(request, picture(name), "image/png", fault, headers={})
 
 
 def _jobs(door: Door) -> Sequence[web.RouteDef]:

@@ -22,7 +22,6 @@ _LISTENS: Json = {
     "threshold": 0.5,
     "prefix_padding_ms": 300,
     "silence_duration_ms": 200,
-    "idle_timeout_ms": None,
     "create_response": True,
     "interrupt_response": True,
 }
@@ -39,9 +38,9 @@ class Session:
         """The session as it is in force: defaults where the client said nothing."""
         given = {**self.settings}
         audio: Mapping[str, Any] = given.pop("audio", None) or {}
-        heard = {"format": _FORMAT, "transcription": None, "noise_reduction": None, "turn_detection": _LISTENS}
+        heard: Json = {"format": _FORMAT, "turn_detection": _LISTENS}
         sound: Json = {"input": {**heard, **(audio.get("input") or {})}}
-        base: Json = {"type": self.kind, "id": f"sess_{uuid.uuid4().hex[:21]}", "include": None, "expires_at": 0}
+        base: Json = {"type": self.kind, "id": f"sess_{uuid.uuid4().hex[:21]}", "expires_at": 0}
         if self.kind == "transcription":
             return {**base, "object": "realtime.transcription_session", **given, "audio": sound}
         sound["output"] = {"format": _FORMAT, "voice": "alloy", "speed": 1.0, **(audio.get("output") or {})}
@@ -55,7 +54,6 @@ class Session:
             "max_output_tokens": "inf",
             "tracing": None,
             "truncation": "auto",
-            "prompt": None,
         }
         return {**base, **defaults, **given, "audio": sound}
 

@@ -28,7 +28,7 @@ def seconds_of(text: str, speed: float = 1.0) -> float:
     return round(max(len(text), 1) * SECONDS_PER_CHARACTER / speed, 3)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def spoken(text: str, voice: str, kind: str = "mp3", speed: float = 1.0) -> bytes:
     digest = hashlib.sha256(f"{voice} {text}".encode("utf-8", "surrogatepass")).digest()
     seconds = seconds_of(text, speed)
@@ -40,11 +40,11 @@ def spoken(text: str, voice: str, kind: str = "mp3", speed: float = 1.0) -> byte
         case "flac":  # STREAMINFO, then a block of application data
             info = struct.pack(">HH", 4_096, 4_096) + bytes(6) + _flac_numbers(seconds) + digest[:16]
             return b"fLaC" + b"\x00\x00\x00\x22" + info + b"\x82\x00\x00\x24" + b"FAKE" + digest
-        case "opus":
+        case "opus":  # packets of 20 ms of silence, fifty to a page
             head = b"OpusHead\x01\x01" + struct.pack("<HIhB", 312, RATE, 0, 0)
             comment = b"OpusTags" + struct.pack("<I", 32) + digest + struct.pack("<I", 0)
-            silence = (_ogg(place + 2, b"\xf8\xff\xfe") for place in range(_frames(seconds, 0.02)))
-            return _ogg(0, head, 2) + _ogg(1, comment) + b"".join(silence)
+            pages = (_ogg(place + 2, [b"\xf8\xff\xfe"] * 50) for place in range(_frames(seconds, 1.0)))
+            return _ogg(0, [head], 2) + _ogg(1, [comment]) + b"".join(pages)
         case "aac":  # ADTS frames of 64 bytes
             frame = b"\xff\xf1\x58\x40\x08\x1f\xfc" + digest + bytes(25)
             return frame * _frames(seconds, 1_024 / RATE)
@@ -80,9 +80,10 @@ def _flac_numbers(seconds: float) -> bytes:
     return (RATE << 44 | 15 << 36 | int(seconds * RATE)).to_bytes(8, "big")
 
 
-def _ogg(number: int, packet: bytes, flags: int = 0) -> bytes:
-    position = max(0, number - 1) * 960
-    page = struct.pack("<4sBBqIII", b"OggS", 0, flags, position, 1, number, 0) + bytes([1, len(packet)]) + packet
+def _ogg(number: int, packets: list[bytes], flags: int = 0) -> bytes:
+    position = max(0, number - 1) * 48_000  # Opus counts at 48 kHz, whatever it was made from
+    sizes = bytes([len(packets), *map(len, packets)])
+    page = struct.pack("<4sBBqIII", b"OggS", 0, flags, position, 1, number, 0) + sizes + b"".join(packets)
     return page[:22] + struct.pack("<I", _ogg_crc(page)) + page[26:]
 
 

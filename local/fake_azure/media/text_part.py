@@ -14,7 +14,7 @@ def routes(door: Door) -> list[web.RouteDef]:
         asked = await door.asked(request, surface, "completion")
         fault = await door.fault(request, asked)
         with_usage = fault is None or fault.kind != "no_usage"
-        completion = Completion(asked.body, asked.deployment, asked.model, with_usage)
+        completion = Completion(asked.body, asked.deployment, asked.model, with_usage, surface != "plain")
         headers = answer_headers(asked, sum(prompt.tokens for prompt in completion.prompts))
         if asked.stream:
             return await door.send_stream(request, completion.events(), fault, headers)

@@ -100,6 +100,13 @@ def listed(body: Mapping[str, Any], name: str) -> list[str]:
     return [str(row) for row in value] if isinstance(value, list) else [str(value)]
 
 
+def refuse_unknown(body: Mapping[str, Any], known: Collection[str]) -> None:
+    names = [name for name in body if name not in known]
+    if names:
+        noun = "argument" if len(names) == 1 else "arguments"
+        raise invalid(f"Unrecognized request {noun} supplied: {', '.join(names)}")
+
+
 def refuse_prompt(prompt: str) -> None:
     """The words "filter me" set Azure's content filter off, in every operation."""
     if _FILTERED.search(prompt):

@@ -31,7 +31,8 @@ class EvalRuns:
             *served(door, "POST", runs, self.create, since=since),
             *served(door, "GET", runs, self.page, since=since),
             *served(door, "GET", one, self.look, since=since),
-            *served(door, "POST", one, self.cancel, since=since),
+            *served(door, "POST", one, self.cancel, since=since),  # by the specification
+            *served(door, "POST", f"{one}/cancel", self.cancel, since=since),  # by the SDK
             *served(door, "DELETE", one, self.delete, since=since),
             *served(door, "GET", f"{one}/output_items", self.items, since=since),
             *served(door, "GET", f"{one}/output_items/{{item_id}}", self.item, since=since),

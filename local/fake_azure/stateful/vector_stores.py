@@ -39,7 +39,6 @@ class _VectorStores:
             "usage_bytes": 0,
             "file_counts": {"in_progress": 0, "completed": 0, "failed": 0, "cancelled": 0, "total": 0},
             "status": "completed",
-            "expires_after": None,
             "expires_at": None,
             "last_active_at": now(),
             "metadata": call.metadata(),

@@ -103,8 +103,7 @@ def test_why_an_answer_ends(
     with client.messages.stream(**asked) as stream:
         streamed = stream.get_final_message()
     for answer in (whole, streamed):
-        assert answer.content[0].type == "text"
-        assert answer.content[0].text == text
+        assert [block.text for block in answer.content if block.type == "text"] == [text]
         assert (answer.stop_reason, answer.stop_sequence) == (reason, stop)
 
 

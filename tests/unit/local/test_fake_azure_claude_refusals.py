@@ -56,6 +56,7 @@ def dialogue(*contents: Any) -> list[Any]:
         ({"n": 2}, "n: Extra inputs are not permitted"),
         ({"azure_ad_token": "x"}, "azure_ad_token: Extra inputs are not permitted"),
         ({"system": 5}, "system: Input should be a valid string"),
+        ({"system": [5]}, "Input should be a valid dictionary"),
         ({"stream": "yes"}, "stream: Input should be a valid boolean"),
         ({"temperature": 1.5}, "temperature: range: 0..1"),
         ({"temperature": 0.5, "top_p": 0.5}, "`temperature` and `top_p` cannot both be specified"),

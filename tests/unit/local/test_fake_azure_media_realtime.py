@@ -39,8 +39,9 @@ def post(azure: FakeAzure, path: str, **parts: Any) -> httpx.Response:
 
 
 def test_client_secret_opens_a_call(azure: FakeAzure, client: openai.OpenAI) -> None:
+    session: Any = {**SESSION, "instructions": "be brief"}
     given = client.realtime.client_secrets.create(
-        session={**SESSION, "instructions": "be brief"}, expires_after={"anchor": "created_at", "seconds": 60}
+        session=session, expires_after={"anchor": "created_at", "seconds": 60}
     )
     assert given.value.startswith("ek_")
     assert given.session.type == "realtime"

@@ -108,6 +108,10 @@ def test_bad_prompts_are_refused(azure: FakeAzure) -> None:
     for prompt in ([], [{}], 5, ["a", [1], None]):
         answer = post(azure, "completions", {"model": INSTRUCT, "prompt": prompt})
         assert answer.status_code == 400, prompt
+    unknown = post(azure, "completions", {"model": INSTRUCT, "prompt": "hi", "messages": [], "tools": []})
+    assert unknown.json()["error"]["message"] == "Unrecognized request arguments supplied: messages, tools"
+    lonely = post(azure, "completions", {"model": INSTRUCT, "prompt": "hi", "stream_options": {}})
+    assert lonely.json()["error"]["param"] == "stream_options"
     filtered = post(azure, "completions", {"model": INSTRUCT, "prompt": "filter me"})
     assert filtered.json()["error"]["innererror"]["code"] == "ResponsibleAIPolicyViolation"
 
@@ -165,6 +169,7 @@ def test_sizes_and_token_arrays(azure: FakeAzure, model: str, size: int) -> None
         ({}, "Missing required parameter: 'input'."),
         ({"input": "a", "dimensions": 8, "model": ADA}, "does not support specifying dimensions"),
         ({"input": "a", "dimensions": 1537}, "above maximum"),
+        ({"input": "a", "colour": 1}, "Unrecognized request argument supplied: colour"),
         ({"input": "a", "encoding_format": "hex"}, "Invalid value: 'hex'"),
         ({"input": "a", "model": "gpt-4o"}, "embeddings operation does not work"),
     ],

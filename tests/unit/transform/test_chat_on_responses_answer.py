@@ -73,7 +73,7 @@ def test_answer_envelope_and_usage() -> None:
     out = translated(response(message(text("hi"))))
     assert {k: v for k, v in out.items() if k != "choices"} == {
         "id": "chatcmpl-0a1b", "object": "chat.completion", "created": 1787150105, "model": "gpt-5-codex",
-        "system_fingerprint": None, "service_tier": "default",
+        "service_tier": "default",
         "usage": {
             "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
             "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
@@ -283,6 +283,12 @@ def test_stream_custom_call(way: str) -> None:
     assert calls[0] == {"index": 0, "id": "call_2", "type": "custom", "custom": {"name": "c", "input": ""}}
     assert "".join(call["custom"]["input"] for call in calls) == "xyz"
     assert out[-2]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_stream_passes_over_empty_deltas() -> None:
+    plain = events_of(response(message(text("hi"))))
+    empty = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "msg_1", "delta": ""}
+    assert chunks([*plain[:2], empty, *plain[2:]]) == chunks(plain)
 
 
 def test_stream_passes_over_what_chat_has_not() -> None:

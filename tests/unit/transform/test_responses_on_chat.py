@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ApiError
-from shared.transform import responses_on_chat
+from shared.transform import chat_on_responses, responses_on_chat
 from tests.unit.transform.dialect_types import is_chat_request
 
 type Json = dict[str, Any]
@@ -275,3 +276,13 @@ def test_request_never_fails_but_with_a_clear_error(items: Any, name: str, value
     except ApiError as caught:
         error = caught
     assert error is None or error.param is not None
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "translation-responses.md"
+
+
+def test_the_page_names_every_parameter_that_is_refused_or_dropped() -> None:
+    forward, _, back = PAGE.read_text("utf-8").partition("## Responses client")
+    named = [(forward, name) for name in chat_on_responses.REFUSED]
+    named += [(back, name) for name in (*responses_on_chat.REFUSED, *responses_on_chat.DROPPED)]
+    assert [name for text, name in named if f"`{name}`" not in text] == []

@@ -16,6 +16,7 @@ from .conversations import Conversations
 from .dress import usage_of
 from .items import Intake
 from .operation import Responses
+from .rules import refuse_types
 from .sealed import Seal
 
 
@@ -77,6 +78,7 @@ class _Extras:
     async def compact(self, request: web.Request, surface: Surface) -> web.StreamResponse:
         asked = await self._door.asked(request, surface, "responses")
         fault = await self._door.fault(request, asked)
+        refuse_types(asked)
         turn = self._responses.turn(asked)
         if not turn.context:
             raise invalid("Missing required parameter: 'input'.", "input", "missing_required_parameter")
@@ -94,6 +96,7 @@ class _Extras:
     async def input_tokens(self, request: web.Request, surface: Surface) -> web.StreamResponse:
         asked = await self._door.asked(request, surface, "responses")
         fault = await self._door.fault(request, asked)
+        refuse_types(asked)
         count = self._responses.turn(asked).chat.prompt.count
         return await self._door.send_json(request, {"object": "response.input_tokens", "input_tokens": count}, fault)
 

@@ -90,7 +90,7 @@ class Conversations:
         return self.one(call)
 
     def _taken(self, call: Call) -> list[Json]:
-        given = call.body.get("items") or []
+        given = call.given("items", [], list)
         if len(given) > _MOST_ITEMS:
             raise invalid(f"Invalid 'items': array too long. Expected at most {_MOST_ITEMS} items.", "items")
         return self._intake.take(given)

@@ -12,22 +12,23 @@ from ...chat.shape import FILTERED_ANSWER, PROMPT_FILTER_RESULTS, SAFE_ANSWER
 from ...store import Json
 
 _NO_TOKENS: Json = {"image_tokens": 0, "text_tokens": 0}
+_TOOL_USAGE: Json = {
+    "image_gen": {
+        "input_tokens": 0,
+        "input_tokens_details": _NO_TOKENS,
+        "output_tokens": 0,
+        "output_tokens_details": _NO_TOKENS,
+        "total_tokens": 0,
+    },
+    "web_search": {"num_requests": 0},
+}
 
 
 def response_of(asked: Asked, response_id: str, created: int) -> Json:
     body, model = asked.body, asked.model
     conversation = body.get("conversation")
     response: Json = {
-        "id": response_id,
-        "object": "response",
-        "created_at": created,
-        "status": "in_progress",
-        "background": bool(body.get("background")),
-        "completed_at": None,
-        "content_filters": None,
-        "error": None,
-        "frequency_penalty": 0.0,
-        "incomplete_details": None,
+        **_beginning(response_id, created, background=bool(body.get("background"))),
         "instructions": body.get("instructions"),
         "max_output_tokens": body.get("max_output_tokens"),
         "max_tool_calls": body.get("max_tool_calls"),
@@ -46,16 +47,7 @@ def response_of(asked: Asked, response_id: str, created: int) -> Json:
         "temperature": _number(body, "temperature"),
         "text": {"format": {"type": "text"}, "verbosity": "medium", **(body.get("text") or {})},
         "tool_choice": body.get("tool_choice") or "auto",
-        "tool_usage": {
-            "image_gen": {
-                "input_tokens": 0,
-                "input_tokens_details": _NO_TOKENS,
-                "output_tokens": 0,
-                "output_tokens_details": _NO_TOKENS,
-                "total_tokens": 0,
-            },
-            "web_search": {"num_requests": 0},
-        },
+        "tool_usage": _TOOL_USAGE,
         "tools": [_tool(tool) for tool in body.get("tools") or ()],
         "top_logprobs": body.get("top_logprobs") or 0,
         "top_p": _number(body, "top_p"),
@@ -69,6 +61,21 @@ def response_of(asked: Asked, response_id: str, created: int) -> Json:
     if asked.surface == "plain":
         del response["content_filters"]
     return response
+
+
+def _beginning(response_id: str, created: int, *, background: bool) -> Json:
+    return {
+        "id": response_id,
+        "object": "response",
+        "created_at": created,
+        "status": "in_progress",
+        "background": background,
+        "completed_at": None,
+        "content_filters": None,
+        "error": None,
+        "frequency_penalty": 0.0,
+        "incomplete_details": None,
+    }
 
 
 def _reasoning(asked: Asked) -> Json:

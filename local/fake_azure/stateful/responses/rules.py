@@ -36,6 +36,8 @@ _TYPES: tuple[tuple[str, str, type | tuple[type, ...]], ...] = (
     ("max_output_tokens", "an integer", int),
     ("stream store background parallel_tool_calls", "a boolean", bool),
     ("instructions previous_response_id", "a string", str),
+    ("conversation", "a string or an object", (str, dict)),
+    ("temperature top_p", "a number", (int, float)),
 )
 
 
@@ -117,6 +119,13 @@ def refuse(asked: Asked) -> None:
         error = rule(asked)
         if error is not None:
             raise error
+
+
+def refuse_types(asked: Asked) -> None:
+    """For the operations beside creating: they only read an input."""
+    error = _types(asked)
+    if error is not None:
+        raise error
 
 
 def refuse_content(chat: ChatRequest) -> None:

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from anthropic.types.beta_error_response import BetaErrorResponse
 
+from shared.anthropic_errors import anthropic_body, anthropic_event, from_anthropic, status_of, type_of
 from shared.errors import ApiError, bad_request, internal_error, invalid_key, stream_cut
-from shared.transform.anthropic_errors import anthropic_body, anthropic_event, from_anthropic, status_of, type_of
 
 TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error",

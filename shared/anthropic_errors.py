@@ -93,6 +93,11 @@ def status_of(body: bytes) -> int | None:
     return None if error is None else _STATUSES.get(str(error.get("type")), 500)
 
 
+def status_of_type(kind: str) -> int | None:
+    """-> the status that goes with a type of Anthropic's; None for any other word."""
+    return _STATUSES.get(kind)
+
+
 def _error_object(body: bytes) -> Json | None:
     try:
         parsed = orjson.loads(body)

@@ -68,7 +68,8 @@ def measured(suite: Suite, given: argparse.Namespace, materials: Materials) -> C
         if given.straight_only:
             return None
         say(f"{suite.title}: through the gateway")
-        names = models(suite, materials.sources[suite.name])
+        asked = {name for one in before.values() for name in one.models}
+        names = sorted(asked.union(models(suite, materials.sources[suite.name])))  # forms name theirs in the text only
         url, key = lab.start_gateway(config(suite, names, port), given.app)
         lab.run_tests(suite, url + suite.base, key, through, given.only)
     return outcomes.compare(suite.name, before, outcomes.read(through, suite.base))

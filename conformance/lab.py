@@ -176,8 +176,9 @@ def config(suite: Suite, models: list[str], port: int) -> str:
         params = {"model": f"{suite.provider}/{name}", "api_base": base, "api_key": _UPSTREAM_KEY}
         row = {"model_name": name, "params": params, "model_info": info}
         lines.append(f"  - {json.dumps(row)}")
-    # the tests make up ids that no gateway has handed out ("file_id"): this resource's own are taken as they are
-    lines.append(f'settings: {{"import_raw_ids": {{"127.0.0.1:{port}": "*"}}}}')
+    if suite.keeps:
+        # the tests make up ids that no gateway has handed out ("file_id"): this resource's own are taken as they are
+        lines.append(f'settings: {{"import_raw_ids": {{"127.0.0.1:{port}": "*"}}}}')
     return "\n".join(lines) + "\n"
 
 

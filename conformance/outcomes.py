@@ -16,7 +16,7 @@ from typing import Any
 from conformance.expected import NOT_SERVED, NotServed
 
 ENOUGH = 0.99
-"""The share of what is served that has to pass, in every resource."""
+"""The share of what is owed that has to pass, in every resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Outcome:
     path: str
     status: int
     error: str
+    models: frozenset[str]
+    """That its requests named, as far as their bodies are JSON."""
 
     @property
     def reached(self) -> bool:
@@ -45,15 +47,21 @@ class Resource:
     straight: int = 0
     through: int = 0
     not_served: int = 0
+    refused: int = 0
 
     @property
     def served(self) -> int:
         return self.straight - self.not_served
 
     @property
+    def owed(self) -> int:
+        """What has to pass: what is served and not refused for a stated reason."""
+        return self.served - self.refused
+
+    @property
     def share(self) -> float:
-        """Of what is served; 1 when nothing is."""
-        return self.through / self.served if self.served else 1.0
+        """Of what has to pass; 1 when that is nothing."""
+        return self.through / self.owed if self.owed else 1.0
 
 
 @dataclass(slots=True)
@@ -72,13 +80,14 @@ class Comparison:
 
     @property
     def short(self) -> list[Resource]:
-        """Resources in which too little of what is served passes."""
+        """Resources in which too little of what is owed passes."""
         return [row for row in self.resources.values() if row.share < ENOUGH]
 
     @property
     def total(self) -> Resource:
         rows = self.resources.values()
-        return Resource("total", *(sum(getattr(r, n) for r in rows) for n in ("straight", "through", "not_served")))
+        counted = ("straight", "through", "not_served", "refused")
+        return Resource("total", *(sum(getattr(row, name) for row in rows) for name in counted))
 
 
 def read(results: Path, base: str) -> dict[str, Outcome]:
@@ -94,7 +103,8 @@ def _outcome(line: Mapping[str, Any], base: str) -> Outcome:
     last: Mapping[str, Any] = line["requests"][-1] if line["requests"] else {}
     path = str(last.get("path", "")).removeprefix(base)
     passed = line["outcome"] == "passed"
-    return Outcome(line["id"], passed, last.get("method", ""), path, last.get("status", 0), line["error"])
+    models = frozenset(sent["model"] for sent in line["requests"] if sent["model"])
+    return Outcome(line["id"], passed, last.get("method", ""), path, last.get("status", 0), line["error"], models)
 
 
 def compare(suite: str, straight: Mapping[str, Outcome], through: Mapping[str, Outcome]) -> Comparison:
@@ -122,7 +132,8 @@ def _count(made: Comparison, before: Outcome, after: Outcome, rows: Iterable[Not
         return
     for row in rows:
         if row.covers(after.method, after.path, after.status, after.error):
-            resource.not_served += 1
+            resource.refused += bool(row.error)
+            resource.not_served += not row.error
             made.not_served[row] += 1
             return
     error = " ".join(after.error.split())[:200]

@@ -28,6 +28,8 @@ class Suite:
     """Of the deployments (the part of `model` before the slash)."""
     root: str
     """Of the deployments: what stands behind the mock's address in `api_base`."""
+    keeps: bool = False
+    """Whether such a deployment's resource keeps objects."""
     pytest: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict[str, str])
     modes: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -44,6 +46,7 @@ SUITES = (
         tests=("tests/api_resources",),
         provider="azure",
         root="",
+        keeps=True,
         environ={"DEFER_PYDANTIC_BUILD": "false"},  # as its scripts/test sets it
     ),
     Suite(
@@ -69,7 +72,7 @@ _MODEL = re.compile(r"""\bmodel["']?\s*[=:]\s*["']([^"'\s]+)["']""")
 
 
 def models(suite: Suite, source: Path) -> list[str]:
-    """Every model that the tests name, sorted."""
+    """Every model that the tests' text names, sorted."""
     files = [file for test in suite.tests for file in _python(source / test)]
     return sorted({name for file in files for name in _MODEL.findall(file.read_text("utf-8"))})
 

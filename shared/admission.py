@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 
 from shared import errors
 from shared.body_checks import check_body, check_form
@@ -20,14 +20,15 @@ from shared.objects import Opener, Registry
 from shared.payload import read_json
 from shared.transform import answers
 from shared.transform.forms import parse_field
-from shared.transform.owned import open_ids
+from shared.transform.owned import is_id_field, open_ids
 from shared.types import Json, Principal
 
 MODEL_HEADERS = ("x-tollgate-model", "x-litellm-model")
 """Name an alias whose resource shall keep what is made, where the body has no place for it."""
 _CURSORS = frozenset({"after", "before"})
-_QUICK = (b'"file_id"', b'"audio"', b'"container"', rb"\u")
-"""What a chat or a message with ids must hold: all others need not be walked. An escape can spell any name."""
+MARKS = (b'_id"', b'_ids"', b'Id"', b'_file"', b'_files"', b'"audio"', b'"container"', b'"conversation"', rb"\u")
+"""One of these is in the name of every field that holds an id, so that a chat without any need not be walked. An escape
+can spell any name. A test compares them with the table of places (transform/owned.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Admission:
         principal = call.principal
         assert principal is not None
         opener = Opener(self.registry, principal)
-        call.body = await self._body(call)
+        call.body = await self._body(call, opener)
         target = call.endpoint.target
         if target == "model":
             call.alias = self._alias(call, principal)
@@ -52,10 +53,12 @@ class Admission:
         else:
             call.operation = self._open_path(call, opener)
             self._open_body(call, opener)
+            call.query = _query(call, opener)
             call.stream = _streams(call)
             if target != "list":
                 call.choices = [self._keeper(call, principal, opener)]
-        call.query = _query(call, opener)
+            if target == "resource" and not call.endpoint.name.startswith(_OF_MODELS):
+                call.body.pop("model", None)  # it has chosen the resource, which does not know it
         call.open, call.opened = self._later(opener), opener.opened
 
     def _later(self, opener: Opener) -> Callable[[str], str]:
@@ -70,15 +73,17 @@ class Admission:
 
         return later
 
-    async def _body(self, call: Call) -> Json:
+    async def _body(self, call: Call, opener: Opener) -> Json:
         request, endpoint = call.request, call.endpoint
         if request.form is not None:
             until = endpoint.required
             if endpoint.target == "model" and "alias" not in request.path_params:
                 until = ("session",) if endpoint.body == "sdp" else ("model", *until)
-            fields = await request.form.fields_until(*until) if until else {}
+            fields = await request.form.fields_until(*until)
             body: Json = {name: values[-1] for name, values in fields.items()}
             check_form(endpoint, body, request.form)
+            for value in [value for name, values in fields.items() if is_id_field(name) for value in values if value]:
+                opener(value)  # now, because it binds the call to its resource; replaced when the form is sent
             return body
         if endpoint.body == "none" or (endpoint.target != "model" and not endpoint.required and not request.body):
             return {}
@@ -91,7 +96,7 @@ class Admission:
 
     def _alias(self, call: Call, principal: Principal) -> str:
         """The alias that the call names, checked. Raises ApiError."""
-        alias = unquote(call.request.path_params.get("alias", "")) or _named_alias(call)
+        alias = call.request.path_params.get("alias", "") or _named_alias(call)
         if call.endpoint.shape == "moderations":
             alias = self._moderator(alias, principal)
         call.alias = alias
@@ -154,9 +159,10 @@ class Admission:
         shape, given = call.endpoint.shape, call.request.body
         if not call.body or shape in _WITHOUT_IDS or call.request.form is not None:
             return
-        if shape in ("chat", "messages") and not any(mark in given for mark in _QUICK):
-            return
-        if shape == "responses" and isinstance(call.body.get("input"), list):
+        if shape in _TALK:
+            if any(mark in given for mark in MARKS):
+                call.body = open_ids(call.body, opener, talk=True)
+        elif shape == "responses" and isinstance(call.body.get("input"), list):
             call.body = keep_chain(call.body, opener, self.catalog, call.alias)
         else:
             call.body = open_ids(call.body, opener)
@@ -180,6 +186,11 @@ class Admission:
             for deployment in self.catalog.of(alias):
                 if deployment.resource in self.registry.keepers:
                     return self.registry.keepers[deployment.resource]
+            raise errors.bad_request(
+                f"The resource of the model '{alias}' keeps no such objects. Name another model, or none.",
+                param="model",
+                code="no_resource",
+            )
         return self._default(principal)
 
     def _default(self, principal: Principal) -> Deployment:
@@ -206,8 +217,12 @@ class Admission:
         }
 
 
-_WITHOUT_IDS = frozenset({"completions", "embeddings", "speech", "moderations", "count"})
+_WITHOUT_IDS = frozenset({"embeddings", "speech", "moderations"})
 """Shapes whose JSON holds no ids of stored objects."""
+_TALK = frozenset({"chat", "messages", "count", "completions"})
+"""Shapes in which few ids can stand; completions of a chat model pass what they do not know to its own dialect."""
+_OF_MODELS = "fine_tuning"
+"""Operations whose `model` is a model of Azure's, not an alias."""
 
 
 def _named_alias(call: Call) -> str:
@@ -229,7 +244,7 @@ def _resource_alias(call: Call) -> str:
     """An alias by which a client chooses the resource, for operations whose body has no place for one."""
     headers: Mapping[str, str] = call.request.headers
     named = next((headers[name] for name in MODEL_HEADERS if headers.get(name)), "")
-    if named or call.endpoint.name.startswith("fine_tuning"):  # whose `model` is a model of Azure's
+    if named or call.endpoint.name.startswith(_OF_MODELS):
         return named
     value = call.body.get("model") or dict(call.request.query).get("model")
     return value if isinstance(value, str) else ""

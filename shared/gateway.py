@@ -70,9 +70,8 @@ class Gateway:
             ) from error
         return auth.check(principal, self.clock())
 
-    async def models(self, request: ApiRequest) -> bytes:
+    def models(self, request: ApiRequest, principal: Principal) -> bytes:
         """The models that the key may use, or one of them, as JSON. Raises ApiError."""
-        principal = await self.authenticate(request)
         allowed = [a for a in self.catalog.aliases() if principal.may_use(a)]
         if request.endpoint == "models_list":
             return list_models(self.catalog, allowed)
@@ -81,10 +80,10 @@ class Gateway:
             raise errors.model_not_found(alias)
         return describe_model(self.catalog, alias)
 
-    async def relay(self, request: ApiRequest, client: Client) -> Reply:
+    async def relay(self, request: ApiRequest, principal: Principal, client: Client) -> Reply:
         """Answer one call by a deployment. Raises ApiError; then the record has been written already."""
         call = Call(request, ENDPOINTS[request.endpoint], client, self.delivery.timer(), self.clock())
-        call.principal = await self.authenticate(request)
+        call.principal = principal
         self.delivery.usage.begin()
         try:
             await self.admission.admit(call)

@@ -5,6 +5,7 @@ Pure. What an envelope is made of is ids.py's business, where ids hide in a body
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from shared import errors
@@ -12,6 +13,10 @@ from shared.catalog import Catalog, Deployment
 from shared.ids import Keyring, looks_sealed, resource_tag
 from shared.transform.owned import Sealer
 from shared.types import Principal
+
+
+_RAW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
+"""What may be imported: an id as Azure makes them, and nothing that has a meaning in an address (`..`, `/`, `%`)."""
 
 
 class Registry:
@@ -31,7 +36,7 @@ class Registry:
             if resource is None:  # its deployments were taken out of the configuration
                 raise errors.no_such_object()
             return resource, sealed.upstream_id
-        if not looks_sealed(public_id) and (resource := self._import(principal)):
+        if _RAW_ID.fullmatch(public_id) and not looks_sealed(public_id) and (resource := self._import(principal)):
             return resource, public_id
         raise errors.no_such_object()
 
@@ -52,14 +57,24 @@ class Opener:
     def __init__(self, registry: Registry, principal: Principal) -> None:
         self._registry = registry
         self._principal = principal
+        self._known: dict[str, tuple[str, str]] = {}
         self.resources: list[str] = []
         """Of each id opened so far, in order, each once."""
         self.opened: list[tuple[str, str]] = []
+        """(upstream's id, client's id) of each, once."""
 
     def __call__(self, public_id: str) -> str:
         """Raises ApiError 404."""
-        resource, upstream_id = self._registry.open(public_id, self._principal)
+        if (found := self._known.get(public_id)) is None:  # a body may name the same few very often
+            found = self._known[public_id] = self._registry.open(public_id, self._principal)
+            self.opened.append((found[1], public_id))
+        resource, upstream_id = found
         if resource not in self.resources:
             self.resources.append(resource)
-        self.opened.append((upstream_id, public_id))
         return upstream_id
+
+    def apart(self) -> Opener:
+        """An opener of the same request that counts resources for itself."""
+        other = Opener(self._registry, self._principal)
+        other._known, other.opened = self._known, self.opened
+        return other

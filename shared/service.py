@@ -19,8 +19,9 @@ from starlette.responses import Response
 
 from shared import auth, config, errors
 from shared.adapters.config_source import ConfigSource
+from shared.adapters.reply_response import ReplyResponse
 from shared.adapters.telemetry import JsonLog
-from shared.adapters.web import ClientGone, Connection, Cors, ReplyResponse, error_response, json_response, read_request
+from shared.adapters.web import ClientGone, Connection, Cors, error_response, json_response, read_body, read_head
 from shared.admission import Admission
 from shared.catalog import Catalog
 from shared.delivery import Delivery, Limits
@@ -91,7 +92,7 @@ class Service:
             if endpoint.shape == "health":
                 return await self._health(endpoint, request, cors)
             gateway = await self.gateway()
-            api_request = await read_request(endpoint, request)
+            api_request = read_head(endpoint, request)
             request_id = api_request.id
             return await self._dispatch(endpoint, gateway, api_request, request, cors)
         except ApiError as error:
@@ -105,13 +106,15 @@ class Service:
     async def _dispatch(
         self, endpoint: Endpoint, gateway: Gateway, api_request: ApiRequest, request: Request, cors: RawHeaders
     ) -> Response:
+        principal = await gateway.authenticate(api_request)  # before a byte of the body is taken
         if endpoint.shape == "models":
             headers = [*cors, (b"x-request-id", api_request.id.encode())]
-            return json_response(await gateway.models(api_request), headers)
+            return json_response(gateway.models(api_request, principal), headers)
+        await read_body(endpoint, request, api_request)
         form = api_request.form
         connection = Connection(form.receive if form else request.receive)
         try:
-            reply = await gateway.relay(api_request, connection)
+            reply = await gateway.relay(api_request, principal, connection)
         except BaseException:
             connection.close()
             if form:

@@ -50,7 +50,7 @@ UPSTREAM: Mapping[int, _Row] = {
     500: _Row(500, "server_error", "server_error", _FAULT),
     502: _Row(502, "server_error", "bad_gateway", _FAULT),
     503: _Row(503, "server_error", "service_unavailable", _FAULT),
-    529: _Row(503, "server_error", "overloaded", _FAULT),  # Anthropic's own
+    529: _Row(529, "server_error", "overloaded", _FAULT),  # Anthropic's own; SDKs retry it as any from 500 on
     504: _Row(504, "server_error", "upstream_timeout", "The model's deployment did not answer in time. Retry."),
 }  # fmt: skip
 

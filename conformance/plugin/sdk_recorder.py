@@ -1,7 +1,7 @@
 """A pytest plugin that leaves the SDK's tests as they are: it gives them the gateway's key and writes down outcomes.
 
 Runs in the environment of the SDKs' tests, on its own: it imports nothing of this project. One line of JSON for each
-test: its id, its outcome, the requests that it sent with the status of each answer, and its error.
+test: its id, its outcome, the requests that it sent (status of the answer, model asked for), and its error.
 CONFORMANCE_RESULTS is the file; CONFORMANCE_KEY, where it is set, takes the place of the key in tests/conftest.py.
 """
 
@@ -68,11 +68,24 @@ class Recorder:
         return report
 
     def note(self, request: httpx2.Request, status: int) -> None:
-        self._requests.append({"method": request.method, "path": request.url.path, "status": status})
+        sent = {"method": request.method, "path": request.url.path, "status": status, "model": _model(request)}
+        self._requests.append(sent)
 
     def _write(self, line: dict[str, Any]) -> None:
         with self._results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _model(request: httpx2.Request) -> str:
+    """The model that a JSON body names; empty for other bodies."""
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        return ""
+    try:
+        body = json.loads(request.content)
+    except (ValueError, httpx2.RequestNotRead):
+        return ""
+    named = body.get("model") if isinstance(body, dict) else None
+    return named if isinstance(named, str) else ""
 
 
 def _listen(recorder: Recorder) -> None:

@@ -4,12 +4,14 @@ Raised anywhere below a listener as `ApiError` and turned into an answer in one 
 The wordings were taken from recordings and from users' reports; they are data, tests compare some byte for byte.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+_VERSION = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{3,4}|\d\.\d)$")
 UNTYPED = web.ResponseKey("untyped", bool)  # set on a response that must leave without a Content-Type
 
 
@@ -60,10 +62,10 @@ def deployment_not_found() -> ApiError:
 
 
 def operation_not_supported(operation: str, model: str) -> ApiError:
-    """A model of another sort. In the words that users of Azure report (2025), the link included."""
+    """A model of another sort. In the words that users of Azure report (2023-06 to 2025-12), without the version."""
     message = (
-        f"The {operation} operation does not work with the specified model, {model}. Please choose different model and "
-        "try again. You can learn more about which models can be used with each operation here: "
+        f"The {operation} operation does not work with the specified model, {_VERSION.sub('', model)}. Please choose "
+        "different model and try again. You can learn more about which models can be used with each operation here: "
         "https://go.microsoft.com/fwlink/?linkid=2197993."
     )
     return azure(400, "OperationNotSupported", message)

@@ -30,7 +30,8 @@ class Model:
         return bool(self.efforts)
 
 
-# Ordered: the first prefix that fits wins. Dated facts: Azure's pages on reasoning and on models as of 2026-08.
+# Ordered: the first prefix that fits wins. Efforts: Azure's page on reasoning as of 2026-08. Operations: what users of
+# Azure report to be refused (codex, embeddings, gpt-35-turbo-instruct), the others by what the models are for.
 _FAMILIES: tuple[tuple[str, Model], ...] = (
     ("gpt-5-chat", Model("")),
     ("gpt-5-codex", Model("", _LOW, "medium", operations=_RESPONSES)),

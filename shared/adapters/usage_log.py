@@ -17,8 +17,9 @@ from urllib.parse import quote
 
 import orjson
 
+from shared.adapters.ledger_event import RARE, ledger_event
 from shared.ports import CallLog, RowStore
-from shared.types import Row, Usage, UsageRecord
+from shared.types import Row, UsageRecord
 
 FLUSH_SECONDS = 2.0
 IDLE_SECONDS = 0.1
@@ -219,7 +220,7 @@ class TableUsageLog:
         values["reasoning_tokens"] += usage.reasoning_tokens
         values["audio_input_tokens"] += usage.audio_input_tokens
         values["audio_output_tokens"] += usage.audio_output_tokens
-        for name in _RARE:
+        for name in RARE:
             values[name] += getattr(usage, name)
         values["audio_ms"] += round(usage.audio_seconds * 1000)
         values["video_ms"] += round(usage.video_seconds * 1000)
@@ -249,50 +250,6 @@ class TableUsageLog:
             lost += int(self._pages.pop(0).values["count"])
         if lost:
             self._log.warning("ledger events given up: the table store has been down for too long", events=lost)
-
-
-_RARE = ("cache_write_tokens", "image_input_tokens", "image_output_tokens", "training_tokens", "images", "characters")
-
-
-def _rare(usage: Usage) -> dict[str, Any]:
-    """Figures that most operations do not have: in the event only where there are any. Times in milliseconds."""
-    found: dict[str, Any] = {name: value for name in _RARE if (value := getattr(usage, name))}
-    if usage.image_kind:
-        found["image_kind"] = usage.image_kind
-    if usage.audio_seconds:
-        found["audio_ms"] = round(usage.audio_seconds * 1000)
-    if usage.video_seconds:
-        found["video_ms"] = round(usage.video_seconds * 1000)
-    return found
-
-
-def ledger_event(record: UsageRecord) -> dict[str, Any]:
-    """One event of the ledger. Times in milliseconds; `at` is written as ISO 8601, UTC. The partition says the key."""
-    usage = record.usage
-    return {
-        "at": datetime.fromtimestamp(round(record.at, 3), UTC),
-        "request_id": record.request_id,
-        "endpoint": record.endpoint,
-        "key_name": record.key_name,
-        "team": record.team,
-        "alias": record.alias,
-        "deployment": record.deployment,
-        "upstream_model": record.upstream_model,
-        "status": record.status,
-        "outcome": record.outcome,
-        "stream": record.stream,
-        "attempts": record.attempts,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "audio_input_tokens": usage.audio_input_tokens,
-        "audio_output_tokens": usage.audio_output_tokens,
-        **_rare(usage),
-        "estimated": usage.estimated,
-        "latency_ms": round(record.latency * 1000, 1),
-        "first_token_ms": None if record.first_token is None else round(record.first_token * 1000, 1),
-    }
 
 
 def _day(at: float) -> str:

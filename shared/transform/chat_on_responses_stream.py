@@ -114,7 +114,7 @@ class Events:
     def _rest(self, field: str, key: _Key, source: Json, name: str) -> list[Json]:
         """What is left of a text that is now whole; as a rule nothing."""
         text, sent = source.get(name), self._sent.get(key, 0)
-        if not isinstance(text, str) or len(text) <= sent:
+        if not isinstance(text, str):
             return []
         return self._write(field, key, {name: text[sent:], "logprobs": None if sent else source.get("logprobs")}, name)
 

@@ -56,7 +56,10 @@ def drop_or_raise(body: Json, name: str, refusal: ApiError, deployment: Deployme
     body.pop(name, None)
 
 
-_NEVER_DROPPED = frozenset({"response_format", "messages"})
+_NEVER_DROPPED = frozenset(
+    "response_format messages n tools functions function_call prompt input background previous_response_id "
+    "conversation".split()
+)
 """Dropping these would change what the answer means, in silence."""
 
 

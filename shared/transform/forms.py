@@ -11,6 +11,7 @@ import orjson
 from shared.errors import bad_request
 from shared.transform.dialects import DIALECTS
 from shared.transform.exchange import Part
+from shared.transform.images import ImageStream
 from shared.transform.meters import METERS, last_time
 from shared.transform.owned import ID_FIELDS
 from shared.transform.relayed import RelayedAnswer, RelayedExchange, finisher, parse, set_model
@@ -55,7 +56,9 @@ class FormExchange(RelayedExchange):
 
     def stream(self) -> EventStream:
         asked = self._asked
-        dialect = DIALECTS[self._shape if self._shape in DIALECTS else "images"]
+        if self._shape == "images":
+            return ImageStream(asked)
+        dialect = DIALECTS[self._shape]
         return EventStream(dialect, dialect, (), asked.body, asked.deployment, finisher(asked))
 
 

@@ -1,11 +1,17 @@
-"""Images: parameters that a model does not know, and the submit-and-poll route of old api-versions."""
+"""Images: parameters that a model does not know, the submit-and-poll route of old api-versions, and streams."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from shared.catalog import Deployment
+from shared.transform.dialects import DIALECTS
 from shared.transform.exchange import Asked, Part
-from shared.transform.relayed import RelayedExchange, dump
-from shared.types import Json
+from shared.transform.meters import METERS
+from shared.transform.relayed import RelayedExchange, dump, finisher
+from shared.transform.stream import EventStream
+from shared.types import Json, Usage
 
 _LEGACY = ("2023-06-01-preview", "2023-10-01-preview")
 """api-versions whose images are submitted and then polled (Azure REST changes; the seed's own sample uses one)."""
@@ -26,6 +32,27 @@ class ImagesExchange(RelayedExchange):
         else:
             _fit(body, self._asked.deployment)
         return [Part(self.operation, dump(body))]
+
+    def stream(self) -> ImageStream:
+        return ImageStream(self._asked)
+
+
+class ImageStream(EventStream):
+    """A stream of images. Its events say what a size or quality of `auto` has become, which is what is paid for."""
+
+    def __init__(self, asked: Asked) -> None:
+        dialect = DIALECTS["images"]
+        super().__init__(dialect, dialect, (), asked.body, asked.deployment, finisher(asked))
+        self._kind: dict[str, Any] = {}
+
+    def usage_or_estimate(self) -> Usage:
+        found = METERS["images"]({"usage": self._usage, **self._kind}, self._body)
+        assert found is not None
+        return found if self.done else replace(found, estimated=True)  # cut or left: one image is taken as made
+
+    def _note(self, event: Json) -> None:
+        super()._note(event)
+        self._kind.update({name: event[name] for name in ("size", "quality") if name in event})
 
 
 _LEGACY_FIELDS = frozenset({"prompt", "n", "size", "user", "caption", "resolution"})

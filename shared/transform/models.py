@@ -61,7 +61,9 @@ def facts_of(deployment: Deployment, info: Mapping[str, Any]) -> Json:
     served = set(deployment.serves)
     if served & _OF_CHAT - {"completions"}:
         served |= _OF_CHAT  # by translation
-    facts["modes"] = [mode for mode in _MODES if mode in served] if deployment.mode else ["chat", "responses"]
+    if not deployment.mode:  # nobody has said what it is: taken for a chat model
+        served &= _OF_CHAT
+    facts["modes"] = [mode for mode in _MODES if mode in served]
     facts.update({name: info[name] for name in _KNOWN if isinstance(info.get(name), (int, float))})
     if "max_input_tokens" in facts:
         facts["context_window"] = facts["max_input_tokens"]

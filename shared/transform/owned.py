@@ -8,6 +8,7 @@ Sources: OpenAI's specification of 2026-08-21, Azure's v1 specification, Anthrop
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,7 +43,23 @@ _PLAIN_BELOW = frozenset(
 an envelope of one. They are the operator's, shared like a deployment, and their ids pass as they are."""
 
 _TOOL_USE = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
-"""Anthropic's calls of tools: `id` is a correlation, `input` is the tool's own data."""
+"""Anthropic's calls of tools: `id` is a correlation, `input` is the tool's own data. Only where such calls stand: what a
+request says of its own type anywhere else (`"conversation": {"type": "tool_use", "id": …}`) opens no door."""
+_CALLS_STAND_BELOW = frozenset({"content", "content_block"})
+
+_OF_TALK = frozenset({"audio", "container", "conversation"})
+"""Objects whose `id` is one in chats and messages too. Clients echo there what answers of all makers have held: any
+other `id` is a correlation."""
+
+_TOLD_BELOW = frozenset({"data", "error", "last_error"})
+_ADDRESSES = frozenset({"report_url"})
+"""Addresses in Azure's portal. They hold raw ids, and say where the resource is: clients see an empty text."""
+_NAMED_IN_TEXT = re.compile(
+    r"(?<![\w.-])(?:assistant|batch|cfile|cntr|conv|eval|evalrun|file|ftchkpt|ftckpt|ftevent|ftjob|msg|outputitem|part|"
+    r"resp|rs|upload|video|vs|vsfb)[-_][0-9A-Za-z]{8}[0-9A-Za-z_-]{6,}(?![\w-])"
+)
+"""Ids in what Azure says of a job or an error, as of 2026-11 ("Completed results file: file-…"): the one place where an
+id is known by its text."""
 
 _STATELESS = ("chat.completion", "text_completion", "model", "realtime.")
 """Beginnings of `object` in answers behind which Azure keeps no state, or state that only Azure itself is asked for."""
@@ -77,15 +94,21 @@ def seal_ids(value: Any, seal: Callable[[str], str]) -> int:
     """Every id in an answer, an event or a list of rows is replaced in place by `seal(id)`. -> how many there were."""
     count = 0
     for _, node, key in _places(value, answer=True):
-        node[key] = seal(node[key])
+        if key in _ADDRESSES:
+            node[key] = ""
+        elif key == "message":
+            node[key] = _NAMED_IN_TEXT.sub(lambda found: seal(found[0]), node[key])
+        else:
+            node[key] = seal(node[key])
         count += 1
     return count
 
 
-def open_ids(body: Json, open_: Callable[[str], str]) -> Json:
+def open_ids(body: Json, open_: Callable[[str], str], *, talk: bool = False) -> Json:
     """-> the request body with every id replaced by `open_(id)`, which raises for what it cannot open.
 
-    Nothing of the client's body is changed: what lies on the way to an id is copied, the rest is shared.
+    Nothing of the client's body is changed: what lies on the way to an id is copied, the rest is shared. `talk`: the
+    body is a chat's or a message's.
     """
     copies: dict[_Path, Any] = {}
 
@@ -98,12 +121,18 @@ def open_ids(body: Json, open_: Callable[[str], str]) -> Json:
                 copies[path] = body.copy()
         return copies[path]
 
-    for path, node, key in _places(body, answer=False):
+    for path, node, key in _places(body, answer=False, talk=talk):
         copied(path)[key] = open_(node[key])
     return copies.get((), body)
 
 
-def _places(value: Any, *, answer: bool) -> Iterator[_Place]:
+def is_id_field(name: str) -> bool:
+    """Whether a field of a form holds an id: `file_id`, `file_ids[]`, `input_reference[file_id]`, `video[id]`."""
+    steps = [step for step in name.replace("]", "").split("[") if step]
+    return bool(steps) and (steps[-1] == "id" or name == "video" or not ID_FIELDS.isdisjoint(steps))
+
+
+def _places(value: Any, *, answer: bool, talk: bool = False) -> Iterator[_Place]:
     """Every place of an id below `value`. Without recursion: an upstream's answer may be of any depth."""
     todo: list[tuple[_Path, str, Any]] = [((), "", value)]  # path, the field that it stands in, what stands there
     while todo:
@@ -112,28 +141,28 @@ def _places(value: Any, *, answer: bool) -> Iterator[_Place]:
             for index, item in enumerate(node):
                 if isinstance(item, (dict, list)):
                     todo.append(((*path, index), below, item))
-                elif item and isinstance(item, str) and below in ID_FIELDS:
+                elif item and isinstance(item, str) and (below in ID_FIELDS or below == "id"):
                     yield path, node, index
             continue
         if not isinstance(node, dict):
             continue
         for name, item in node.items():
             if isinstance(item, (dict, list)):
-                todo.extend(_inside(path, name, item, node))
-            elif item and isinstance(item, str) and _holds_id(name, node, below, answer):
+                todo.extend(_inside(path, name, item, node, below))
+            elif item and isinstance(item, str) and _holds_id(name, node, below, answer, talk):
                 yield path, node, name
 
 
-def _inside(path: _Path, name: str, item: Any, node: Json) -> Iterator[tuple[_Path, str, Any]]:
+def _inside(path: _Path, name: str, item: Any, node: Json, below: str) -> Iterator[tuple[_Path, str, Any]]:
     """What of the field `name` of `node` is to be walked."""
     if name == "variables" and isinstance(item, dict):  # a prompt's: the names are free, files are parts below them
         for variable, part in item.items():
             yield (*path, name, variable), "", part
-    elif not _is_opaque(name, item, node):
+    elif not _is_opaque(name, item, node, below):
         yield (*path, name), name, item
 
 
-def _is_opaque(name: str, item: Any, node: Json) -> bool:
+def _is_opaque(name: str, item: Any, node: Json, below: str) -> bool:
     if name in OPAQUE or name.startswith("content_filter"):
         return True
     if name == "annotations":  # a list holds citations; an object is what an MCP server says of its tool
@@ -142,11 +171,17 @@ def _is_opaque(name: str, item: Any, node: Json) -> bool:
         return node.get("type") == "file_content"
     if name == "item":  # the row that a grader is tried on
         return "grader" in node
-    return name == "input" and _kind(node) in _TOOL_USE
+    return name == "input" and _is_call(node, below)
 
 
-def _holds_id(name: str, node: Json, below: str, answer: bool) -> bool:
-    return name in ID_FIELDS or (name == "id" and not _is_plain_id(node, below, answer))
+def _holds_id(name: str, node: Json, below: str, answer: bool, talk: bool) -> bool:
+    if name == "id":
+        return below in _OF_TALK if talk else not _is_plain_id(node, below, answer)
+    if name in ID_FIELDS:
+        return True
+    if name == "message":
+        return answer and (below in _TOLD_BELOW or node.get("object") == "fine_tuning.job.event")
+    return answer and name in _ADDRESSES
 
 
 def _is_plain_id(node: Json, below: str, answer: bool) -> bool:
@@ -154,8 +189,7 @@ def _is_plain_id(node: Json, below: str, answer: bool) -> bool:
 
     What a request says of itself in other fields may not decide it: an item reference stays one with `choices` added.
     """
-    kind = _kind(node)
-    if below in _PLAIN_BELOW or kind in _TOOL_USE:
+    if below in _PLAIN_BELOW or _is_call(node, below):
         return True
     if not answer:
         return False
@@ -163,8 +197,12 @@ def _is_plain_id(node: Json, below: str, answer: bool) -> bool:
         "choices" in node  # completions, chat and text, whole or streamed
         or "stop_reason" in node  # Anthropic's message, which nothing keeps
         or str(node.get("object", "")).startswith(_STATELESS)
-        or kind.startswith("transcript.")
+        or _kind(node).startswith("transcript.")
     )
+
+
+def _is_call(node: Json, below: str) -> bool:
+    return below in _CALLS_STAND_BELOW and _kind(node) in _TOOL_USE
 
 
 def _kind(node: Json) -> str:

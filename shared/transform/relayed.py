@@ -13,6 +13,7 @@ import orjson
 
 from shared import errors
 from shared.errors import ApiError
+from shared.transform.completions import TextEvents
 from shared.transform.dialects import DIALECTS
 from shared.transform.exchange import Asked, Part
 from shared.transform.meters import METERS, NOTHING
@@ -85,7 +86,9 @@ class RelayedExchange:
     def stream(self) -> EventStream:
         asked = self._asked
         dialect = DIALECTS.get(self._shape) or DIALECTS["responses"]  # of what is stored, only responses stream
-        return EventStream(dialect, dialect, (), asked.body, asked.deployment, finisher(asked))
+        kept = self._shape == "stored"
+        events = (TextEvents(),) if self._shape == "completions" else ()
+        return EventStream(dialect, dialect, events, asked.body, asked.deployment, finisher(asked), kept=kept)
 
 
 def set_model(body: Json, place: tuple[str, ...], name: str) -> None:

@@ -10,34 +10,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.catalog import Catalog, Deployment, Family, Provider, StoreRules
-from shared.config import BASE_NAMES, Config, Entry, File, Params, suggestion
+from shared.catalog import Catalog, Deployment, Family, Provider
+from shared.config import BASE_NAMES, Config, Entry, File, Params
 from shared.document import Document, Path
-from shared.errors import BadSetting, ConfigError, Problem
+from shared.errors import BadSetting, ConfigError
 from shared.transform.credentials import credential_of
 from shared.transform.families import family_named, family_of_name, family_of_series, with_capabilities
+from shared.transform.known_settings import (
+    BODY_DEFAULTS,
+    store_rules,
+    unknown_params,
+    unknown_resources,
+    unknown_settings,
+)
 from shared.transform.models import facts_of
 from shared.transform.serving import mode_of, shapes_of
 from shared.transform.surfaces import OPENAI_ROOT, Place, for_claude, is_azure_host, locate
 
 PROVIDERS: tuple[Provider, ...] = ("azure", "azure_text", "azure_ai", "openai", "content_safety")
 _FAMILY_PREFIXES = {"o_series/": "o_series", "gpt5_series/": "gpt-5"}
-
-BODY_DEFAULTS = frozenset(
-    "audio dataSources data_sources enhancements frequency_penalty function_call functions logit_bias logprobs "
-    "max_completion_tokens max_tokens metadata modalities n parallel_tool_calls prediction presence_penalty "
-    "prompt_cache_key prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop "
-    "store stream_options temperature tool_choice tools top_logprobs top_p user verbosity web_search_options".split()
-)
-"""Body fields that an entry may give as defaults beside its own settings, as the seed's examples do."""
-
-NOTED = frozenset(
-    "custom_llm_provider input_cost_per_token output_cost_per_token input_cost_per_second max_retries num_retries "
-    "organization stream_timeout max_parallel_requests region_name tags rpm_limit tpm_limit supports_system_message "
-    "use_in_pass_through merge_reasoning_content_in_choices configurable_clientside_auth_params "
-    "cache_control_injection_points mock_response max_budget budget_duration".split()
-)
-"""Settings of other gateways that mean nothing to this one yet: reported as a warning, never an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +50,14 @@ def resolve(
     trusted_hosts: hosts outside of Azure's domains that may be given Entra tokens.
     """
     file, problems = config.file, list(config.problems)
-    warnings = _unknown_settings(file, document)
+    warnings = unknown_settings(file, document)
     found: dict[str, list[Deployment]] = {}
     facts: dict[str, dict[str, Any]] = {}
     names = _Names(file, environ, frozenset(h.lower() for h in trusted_hosts))
     for index in range(len(document.data["model_list"])):
         section = "params" if document.at(("model_list", index, "params")) else "litellm_params"
         path: Path = ("model_list", index, section)
-        problems += _unknown_params(path, document, warnings)
+        problems += unknown_params(path, document, warnings)
         if index in config.incomplete or not (entry := config.entries.get(index)):
             continue
         try:
@@ -78,35 +69,12 @@ def resolve(
             continue
         found.setdefault(entry.model_name, []).append(deployment)
         facts.setdefault(entry.model_name, facts_of(deployment, entry.model_info.model_dump(exclude_none=True)))
-    catalog = Catalog({a: tuple(rows) for a, rows in found.items()}, tuple(warnings), _rules(file), facts)
+    catalog = Catalog({a: tuple(rows) for a, rows in found.items()}, tuple(warnings), store_rules(file), facts)
     if not problems:  # else an entry that keeps the objects may be among those that failed
-        problems = _unknown_resources(catalog, file, document)
+        problems = unknown_resources(catalog, file, document)
     if problems:
         raise ConfigError(problems)
     return catalog
-
-
-def _rules(file: File) -> StoreRules:
-    given = file.settings
-    return StoreRules(
-        (given.default_resource or "").lower(),
-        {name.lower(): frozenset([who] if isinstance(who, str) else who) for name, who in given.import_raw_ids.items()},
-        given.unusable_items == "remove",
-    )
-
-
-def _unknown_resources(catalog: Catalog, file: File, document: Document) -> list[Problem]:
-    """Resources that the settings name and no entry has."""
-    section = "litellm_settings" if "litellm_settings" in document.data else "settings"
-    named = [("import_raw_ids", name) for name in file.settings.import_raw_ids]
-    known = {name.lower() for name in catalog.keepers()}
-    if file.settings.default_resource:
-        named.append(("default_resource", file.settings.default_resource))
-    return [
-        document.problem((section, field), f"no deployment is on a resource {name!r}", suggestion(name, sorted(known)))
-        for field, name in named
-        if name.lower() not in known
-    ]
 
 
 class _Names:
@@ -122,25 +90,16 @@ class _Names:
         if "*" in entry.model_name or "*" in params.model:
             raise BadSetting("model", "wildcards are not served", "write one entry for each deployment")
         named = _named(params)
-        place = self._place(params, named)
         model = (params.base_model or info.base_model or "").rpartition("/")[2] or named.deployment
-        mode = mode_of(
-            info.mode,
-            model,
-            responses_prefix=named.responses,
-            text=named.provider == "azure_text",
-            moderates=named.provider == "content_safety",
-        )
+        mode = _mode(entry, named, model)
+        place = self._place(params, named)
         if mode == "messages" and named.provider in ("azure", "azure_ai"):
             place = for_claude(place)
         credential = credential_of(params, place, self._environ, self._settings.enable_azure_ad_token_refresh)
         if credential.kind != "api_key":
             self._check_trust(place)
         name = place.deployment or named.deployment
-        resource = place.root.split("//", 1)[1].split("/")[0]  # whole, unless Azure's own: "api" would hide any "api"
-        if is_azure_host(place.host):
-            resource = place.host.split(".")[0]
-        resource = resource.lower()
+        resource = _resource(place)
         drop = self._settings.drop_params if params.drop_params is None else params.drop_params
         return Deployment(
             id=f"{resource}/{name}",
@@ -212,6 +171,22 @@ def _named(params: Params) -> _Named:
     return _Named(provider, rest.removeprefix("responses/") if responses else rest, family, responses)
 
 
+def _mode(entry: Entry, named: _Named, model: str) -> str:
+    return mode_of(
+        entry.model_info.mode,
+        model,
+        responses_prefix=named.responses,
+        text=named.provider == "azure_text",
+        moderates=named.provider == "content_safety",
+    )
+
+
+def _resource(place: Place) -> str:
+    """Azure's name of the resource; any other host whole, for "api" would hide every "api" in an error."""
+    host = place.root.split("//", 1)[1].split("/")[0]
+    return (place.host.split(".")[0] if is_azure_host(place.host) else host).lower()
+
+
 _OTHER_PROVIDERS = frozenset(
     "anthropic bedrock vertex_ai gemini cohere mistral groq ollama huggingface together_ai".split()
 )
@@ -247,34 +222,6 @@ def _body_defaults(params: Params) -> dict[str, Any]:
         if name in params.extra_body:
             raise BadSetting("extra_body", f"{name} belongs to each call", f"leave {name} out of extra_body")
     return {k: v for k, v in extra.items() if k in BODY_DEFAULTS} | params.extra_body
-
-
-def _unknown_params(path: Path, document: Document, warnings: list[str]) -> list[Problem]:
-    """Read from the file itself, so that an entry with other mistakes has them all named at once."""
-    problems: list[Problem] = []
-    known = {*Params.model_fields, *BASE_NAMES, *BODY_DEFAULTS}
-    given = document.at(path)
-    for name in given if isinstance(given, dict) else ():
-        here = (*path, name)
-        if name in NOTED:
-            warnings.append(f"line {document.line(here)}: {name} has no effect here yet")
-        elif name not in known:
-            remedy = suggestion(name, sorted(known))
-            problems.append(
-                document.problem(here, "unknown setting", f"{remedy}, or put it under extra_body to send it")
-            )
-    return problems
-
-
-def _unknown_settings(file: File, document: Document) -> list[str]:
-    """Sections and settings that this gateway does not read: worth a word, no reason to refuse a running config."""
-    warnings = [f"line {document.line((name,))}: the section {name} is not read" for name in (file.model_extra or {})]
-    section = "litellm_settings" if "litellm_settings" in document.data else "settings"
-    warnings += [
-        f"line {document.line((section, name))}: {section}.{name} is not read"
-        for name in (file.settings.model_extra or {})
-    ]
-    return warnings
 
 
 def _first(*values: Any) -> Any:

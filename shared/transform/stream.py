@@ -14,8 +14,9 @@ import orjson
 from shared import errors, sse
 from shared.catalog import Deployment
 from shared.errors import ApiError
+from shared.redact import redact_deep
 from shared.transform.dialects import Dialect
-from shared.transform.meters import read_stream_usage
+from shared.transform.meters import NOTHING, read_stream_usage
 from shared.types import Json, Usage
 from shared.upstream_errors import from_upstream, status_of_code
 from shared.usage import estimate_text, estimate_usage
@@ -45,7 +46,10 @@ class EventStream:
         body: Mapping[str, Any],
         deployment: Deployment,
         finish: Callable[[Json], None],
+        *,
+        kept: bool = False,
     ) -> None:
+        """kept: it is told again, and was paid for when it was made."""
         self._upstream = upstream
         self._client = client
         self._translators = translators
@@ -54,13 +58,17 @@ class EventStream:
         self._finish_event = finish
         self._splitter = sse.Splitter()
         self._usage: Json = {}
+        self._charged: Usage | None = NOTHING if kept else None
         self._written = 0
+        self._deltas = 0
         self._sent = 0
         self._finished = False
         self._hide_usage = client.shape in ("chat", "completions") and not _wants_usage(body)
         self.done = False
         self.failed = False
         self.model = ""
+        self.said: Json = {}
+        """What the events told of the response that they make up: its id (not sealed), state and usage."""
         self.error: ApiError | None = None
 
     @property
@@ -91,9 +99,16 @@ class EventStream:
     def error_event(self, error: ApiError) -> bytes:
         return self._client.error(error, self._sent)
 
+    def charge(self, usage: Usage) -> None:
+        """What this call owes, whatever the events say: for work that is charged with another call."""
+        self._charged = usage
+
     def usage_or_estimate(self) -> Usage:
+        """The upstream's figures, else our own: one token per event with text, or by length if that is more."""
+        if self._charged is not None:
+            return self._charged
         found = read_stream_usage(self._upstream.shape, self._usage, self._body)
-        return found or estimate_usage(self._body, estimate_text(self._written))
+        return found or estimate_usage(self._body, max(self._deltas, estimate_text(self._written)))
 
     def _data(self, data: bytes) -> bytes:
         if data == b"[DONE]":
@@ -122,6 +137,8 @@ class EventStream:
             error = response.get("error") if isinstance(response, dict) else None
             self.failed = True
             if not self._translators:  # the client's own language: told as it is, but for names
+                if isinstance(response, dict):
+                    response["error"] = redact_deep(error, self._deployment.hidden_names())
                 return None
             data = orjson.dumps({"error": error or {}})
         elif kind == "error" and "error" not in event:
@@ -136,9 +153,13 @@ class EventStream:
 
     def _note(self, event: Json) -> None:
         self._usage.update(self._upstream.usage_in(event))
-        self._written += _written(event)
+        written = _written(event)
+        self._written += written
+        self._deltas += written > 0
+        inner = event.get("response") or event.get("message")
+        if isinstance(inner, dict) and "response" in event:
+            self.said = {name: inner[name] for name in _TOLD if name in inner}
         if not self.model:
-            inner = event.get("response") or event.get("message")
             self.model = str(event.get("model") or (inner.get("model") if isinstance(inner, dict) else "") or "")
         choices = event.get("choices")
         if isinstance(choices, list) and any(isinstance(c, dict) and c.get("finish_reason") for c in choices):
@@ -167,6 +188,9 @@ class EventStream:
         for stage, translator in enumerate(self._translators):
             out += [self._translated(event, stage + 1) for event in translator.end()]
         return b"".join(out) + self._client.end()
+
+
+_TOLD = ("id", "status", "background", "created_at", "usage")
 
 
 def _wants_usage(body: Mapping[str, Any]) -> bool:

@@ -232,6 +232,8 @@ def test_counters_of_every_outcome() -> None:
     assert play(work).total() == {
         "requests": 5, "failed": 3, "estimated": 1, "input_tokens": 5, "output_tokens": 10, "cached_input_tokens": 15,
         "reasoning_tokens": 20, "audio_input_tokens": 25, "audio_output_tokens": 30, "latency_ms": 500,
+        "cache_write_tokens": 0, "image_input_tokens": 0, "image_output_tokens": 0, "training_tokens": 0, "images": 0,
+        "characters": 0, "audio_ms": 0, "video_ms": 0,
     }  # fmt: skip
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from shared.config import parse
 from shared.document import read_document
-from shared.endpoints import ENDPOINTS
 from shared.settings import Settings
 from shared.transform.families import FAMILIES
 from shared.transform.resolve import resolve
@@ -52,12 +51,6 @@ def test_the_configuration_page_lists_exactly_the_settings_that_are_read() -> No
 def test_the_families_page_lists_exactly_the_families() -> None:
     listed = re.findall(r"^\| `([\w.-]+)`", read("docs/families.md"), re.M)
     assert listed == list(FAMILIES)
-
-
-def test_the_readme_lists_every_relayed_route() -> None:
-    text = read("README.md")
-    missing = [r for r in ENDPOINTS["chat_completions"].routes.values() if f"`/{r}`" not in text]
-    assert missing == []
 
 
 def test_the_example_configuration_loads() -> None:

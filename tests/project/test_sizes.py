@@ -36,8 +36,10 @@ def test_module(file: Path) -> None:
             assert not node.name.lower().endswith(("manager", "helper", "utils")), node.name
 
 
-LONGER = {}
-"""Modules that may be longer, each with its reason. None is added without one."""
+LONGER = {"function_app.py": 600}
+"""Modules that may be longer, each with its reason. None is added without one.
+
+function_app.py: a table, four lines for each operation."""
 
 
 def test_longer_modules_are_still_needed() -> None:

@@ -47,7 +47,7 @@ def test_slow_chunks_come_one_by_one(stack: Stack, key: Key, fake: FakeAzure) ->
 def hasty_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The app with shorter silences, so that they can be waited for."""
     app = copy_app(tmp_path_factory.mktemp("app") / "app")
-    change(app / "shared/adapters/web.py", "KEEP_ALIVE_SECONDS = 15.0", "KEEP_ALIVE_SECONDS = 0.15")
+    change(app / "shared/adapters/reply_response.py", "KEEP_ALIVE_SECONDS = 15.0", "KEEP_ALIVE_SECONDS = 0.15")
     change(app / "shared/delivery.py", "stream_peek: float = 10.0", "stream_peek: float = 0.2")
     return app
 

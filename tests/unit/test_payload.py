@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.body_checks import check_body
-from shared.endpoints import ENDPOINTS
+from shared.endpoints import ENDPOINTS, Endpoint
 from shared.errors import ApiError
 from shared.payload import MOST_DEPTH, OPERATORS_OWN, check_size, depth, read_json
 
@@ -23,9 +23,12 @@ HELLO = b'{"messages":[{"role":"user","content":"Hello"}]}'
 
 def refusal(body: bytes, content_type: str = JSON, **limits: int) -> ApiError:
     with pytest.raises(ApiError) as caught:
-        endpoint = replace(CHAT, **limits)
-        check_body(endpoint, read_json(endpoint, body, content_type))
+        _read(replace(CHAT, **limits), body, content_type)
     return caught.value
+
+
+def _read(endpoint: Endpoint, body: bytes, content_type: str) -> None:
+    check_body(endpoint, read_json(endpoint, body, content_type))
 
 
 def with_field(text: str) -> bytes:

@@ -130,7 +130,7 @@ class Status(NamedTuple):
         Status(502, 502, "server_error", "bad_gateway"),
         Status(503, 503, "server_error", "service_unavailable"),
         Status(504, 504, "server_error", "upstream_timeout"),
-        Status(529, 529, "server_error", "server_error"),
+        Status(529, 529, "server_error", "overloaded"),
     ],
     ids=lambda case: case.upstream,
 )

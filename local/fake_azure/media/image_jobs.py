@@ -1,8 +1,10 @@
 """The submit-and-poll route of the oldest image api-versions: jobs, and how far each one is.
 
-A job takes a step each time it is asked about (notRunning, running, succeeded), so that a test needs no clock.
+A job takes a step each time it is asked about (notRunning, running, succeeded), so that a test needs no clock. The
+word "fail" in a prompt makes it fail.
 """
 
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -15,6 +17,8 @@ from .wording import choice, integer, refuse_prompt, text
 
 VERSIONS = frozenset(f"2023-{month}-01-preview" for month in ("06", "07", "08", "09", "10"))
 _KEPT_SECONDS = 86_400
+_FAILS = re.compile(r"\bfail\b", re.IGNORECASE)
+_BLOCKED: Json = {"code": "contentFilter", "message": "Your task failed as a result of our safety system."}
 
 
 @dataclass(slots=True)
@@ -29,6 +33,8 @@ class Job:
         """The job as it is told when it is polled; one step further than the last time."""
         self.asked += 1
         times = {"created": self.created, "expires": self.created + _KEPT_SECONDS}
+        if self.asked > 1 and _FAILS.search(self.prompt):
+            return {**times, "id": self.id, "error": _BLOCKED, "status": "failed"}
         if self.asked < 3:
             return {**times, "id": self.id, "status": "notRunning" if self.asked == 1 else "running"}
         rows = [{"url": url_of(origin, picture_id(self.prompt, place))} for place in range(self.n)]

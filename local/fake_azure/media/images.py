@@ -16,7 +16,7 @@ from ..chat.shape import Json
 from ..chat.tokenizer import split
 from ..errors import invalid
 from .pictures import is_image, picture
-from .wording import bad_value, choice, flag, integer, refuse_prompt, text, unknown
+from .wording import bad_value, choice, flag, integer, missing, refuse_prompt, text, unknown
 
 # OpenAI's table of output tokens for gpt-image-1, by quality and size (image generation guide, 2026-08).
 _OUTPUT_TOKENS = {
@@ -185,6 +185,25 @@ class GptImage:
             "output_tokens_details": {"image_tokens": made, "text_tokens": 0},
             "total_tokens": read + seen + made,
         }
+
+
+def edit_of_json(body: Mapping[str, Any], *, with_usage: bool) -> GptImage:
+    """An edit whose images are named in JSON. Only data URLs are understood: nothing is fetched."""
+    rest = {name: value for name, value in body.items() if name not in ("images", "mask")}
+    given = body.get("images")
+    if not isinstance(given, list) or not given:
+        raise missing("images")
+    inputs = [_from_url(row, f"images[{place}]") for place, row in enumerate(given)]
+    mask = None if body.get("mask") is None else _from_url(body["mask"], "mask")
+    return GptImage(rest, inputs, mask, edit=True, with_usage=with_usage)
+
+
+def _from_url(row: Any, name: str) -> bytes:
+    url = row.get("image_url") if isinstance(row, dict) else None
+    head, comma, data = str(url or "").partition(";base64,")
+    if not comma or not head.startswith("data:image/"):
+        raise bad_value(f"{name}.image_url", str(url)[:40], ("a data URL",))
+    return base64.b64decode(data)
 
 
 def _refuse_unknown(body: Mapping[str, Any], known: frozenset[str]) -> None:

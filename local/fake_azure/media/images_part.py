@@ -14,7 +14,7 @@ from ..door import Door
 from ..faults import Fault
 from ..headers import answer_headers
 from .image_jobs import VERSIONS, ImageJobs
-from .images import Dalle, GptImage
+from .images import Dalle, GptImage, edit_of_json
 from .pictures import picture
 from .text_part import azure_only
 from .wording import fields_of, missing
@@ -48,8 +48,13 @@ class _Part:
         return await self._send_gpt(asked, GptImage(asked.body, with_usage=_counts(fault)), fault)
 
     async def edit(self, request: web.Request, surface: Surface) -> web.StreamResponse:
-        asked = await self._door.asked(request, surface, "imageEdits", form=True)
+        """Multipart with files, or JSON with `images` as data URLs (OpenAI, 2026-08; gpt-image only)."""
+        as_json = request.content_type == "application/json"
+        asked = await self._door.asked(request, surface, "imageEdits", form=not as_json)
         fault = await self._door.fault(request, asked)
+        if as_json:
+            image = edit_of_json(asked.body, with_usage=_counts(fault))
+            return await self._send_gpt(asked, image, fault)
         form = asked.form or Form()
         fields, mask = fields_of(form), form.file("mask")
         inputs = [upload.data for upload in form.files if upload.name in ("image", "image[]")]

@@ -16,7 +16,8 @@ from ..door import Door
 from ..errors import invalid
 from ..store import Json
 
-# The first dated api-versions that have them (Azure's life-cycle page, 2025-08).
+# The first dated api-versions that have them. The first is in Azure's published specification of that version; the
+# others are from memory of its release notes, and only have to be older than what a gateway would choose.
 RESPONSES_SINCE = "2025-03-01-preview"
 VECTOR_STORES_SINCE = "2024-05-01-preview"
 UPLOADS_SINCE = "2024-05-01-preview"

@@ -17,7 +17,7 @@ from .calls import Call, now, served, served_bytes
 
 PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
 _LINES_ONLY = ("batch", "fine-tune", "evals")
-_LARGEST = 200 * 2**20  # of a batch's input, the smallest of Azure's limits (quotas page, 2026-06)
+_LARGEST = 200 * 2**20  # what Azure documents for the input of a batch, the smallest of its limits
 _DEFAULT_PAGE = 10_000
 
 

@@ -33,6 +33,12 @@ def attach(store: Store, vector_store: Json, file: Json, given: Mapping[str, Any
     return row
 
 
+def file_of(store: Store, file_id: str) -> Json:
+    if file_id not in store.files:
+        raise unknown("Files [ID] were not found")(file_id)  # as users of Azure report it (2024-11)
+    return store.files.get(file_id)
+
+
 def count(store: Store, vector_store: Json) -> None:
     rows = store.vector_files(vector_store["id"])
     vector_store["file_counts"].update(completed=len(rows), total=len(rows))
@@ -66,7 +72,7 @@ class _Members:
 
     def create(self, call: Call) -> Json:
         vector_store = self._vector_store(call)
-        row = attach(self._store, vector_store, self._store.files.get(call.need("file_id")), call.body)
+        row = attach(self._store, vector_store, file_of(self._store, call.need("file_id")), call.body)
         count(self._store, vector_store)
         return row
 
@@ -110,7 +116,7 @@ class _Members:
             raise invalid("Invalid type for 'files': expected an array of objects.", "files", "invalid_type")
         if not entries:
             raise invalid("Missing required parameter: 'file_ids'.", "file_ids", "missing_required_parameter")
-        found = [(self._store.files.get(str(entry.get("file_id"))), entry) for entry in entries]
+        found = [(file_of(self._store, str(entry.get("file_id"))), entry) for entry in entries]
         for file, entry in found:
             attach(self._store, vector_store, file, entry)
         count(self._store, vector_store)

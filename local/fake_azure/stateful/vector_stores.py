@@ -7,7 +7,7 @@ from ..door import Door
 from ..store import Json, Store, listed
 from . import ids
 from .calls import VECTOR_STORES_SINCE, Call, now, served
-from .vector_files import attach, count
+from .vector_files import attach, count, file_of
 
 _DAY = 86_400
 
@@ -44,7 +44,7 @@ class _VectorStores:
             "metadata": call.metadata(),
         }
         _expire(row, call)
-        found = [self._store.files.get(file_id) for file_id in call.names("file_ids")]
+        found = [file_of(self._store, file_id) for file_id in call.names("file_ids")]
         self._store.vector_stores.put(row["id"], row)
         for file in found:
             attach(self._store, row, file, call.body)

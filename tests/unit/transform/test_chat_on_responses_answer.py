@@ -285,9 +285,31 @@ def test_stream_custom_call(way: str) -> None:
     assert out[-2]["choices"][0]["finish_reason"] == "tool_calls"
 
 
+@pytest.mark.parametrize("item", [message(text("hi")), function(arguments="")], ids=["text", "call"])
+def test_stream_is_not_said_twice_by_an_end_that_counts_otherwise(item: Json) -> None:
+    """The last event may leave out reasoning, so that what is left of the output has other places."""
+    events = events_of(response(reasoning(), item))
+    short = [*events[:-1], {"type": "response.completed", "response": response(item)}]
+    assert chunks(short) == chunks(events)
+
+
+def test_stream_logprobs_are_said_once() -> None:
+    events = events_of(response(message(text("hello", logprobs=[LOGPROB]))))
+    torn = [event for event in events if event.get("delta") not in ("ll", "o")]
+    found = [chunk["choices"][0]["logprobs"] for chunk in chunks(torn, ASKED)[:-1]]
+    assert [len(logprobs["content"]) for logprobs in found if logprobs] == [1]
+    assert streamed(torn)["message"]["content"] == "hello"
+
+
 def test_stream_passes_over_empty_deltas() -> None:
     plain = events_of(response(message(text("hi"))))
-    empty = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "msg_1", "delta": ""}
+    empty = {
+        "type": "response.output_text.delta",
+        "output_index": 0,
+        "content_index": 0,
+        "item_id": "msg_1",
+        "delta": "",
+    }
     assert chunks([*plain[:2], empty, *plain[2:]]) == chunks(plain)
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.ids import Keyring, looks_sealed
-from shared.transform.owned import ID_FIELDS, OPAQUE, JsonLineSealer, Sealer, open_ids, seal_ids
+from shared.transform.owned import ID_FIELDS, OPAQUE, JsonLineSealer, Sealer, is_id_field, open_ids, seal_ids
 from shared.types import Json
 from tests.unit.given import SAMPLES, sample
 
@@ -104,7 +104,7 @@ PLAIN_IDS = [
     Plain(r"TranscriptionDiarizedSegment", "segments", "nothing is kept"),
     Plain(r"AzureContentFilter\w+|contentFilter\w+", "content_filter_results", "the operator's blocklists"),
     Plain(r"Realtime\w+", "session", "goes to Azure without the gateway"),
-    Plain(r"(Beta)?(Request|Response)(Server|MCP)?ToolUseBlock", "", "a correlation"),
+    Plain(r"(Beta)?(Request|Response)(Server|MCP)?ToolUseBlock", "content", "a correlation"),
     Plain(r"(Beta)?Message|CompletionResponse", "", "nothing is kept"),
 ]  # fmt: skip
 
@@ -257,6 +257,9 @@ EVERYWHERE = [
     Case("people", {"user": "u", "safety_identifier": "s", "prompt_cache_key": "id", "metadata": {"file_id": "x"}}, []),
     Case("nothing", {"previous_response_id": None, "input_file_id": "", "file_ids": [], "conversation": None, "id": 7}, []),
     Case("a name where a list belongs", {"file_ids": "file-1", "file_id": ["file-2"]}, ["file-1", "file-2"]),
+    Case("what a request says of its type opens no door", {"conversation": {"type": "tool_use", "id": "conv_1"}, "type": "tool_use",
+         "input": {"type": "mcp_tool_use", "id": "rs_1"}, "container": {"type": "tool_use", "input": {"file_id": "file-1"}}}, ["conv_1", "file-1", "rs_1"]),
+    Case("lists where names belong", {"input": [{"type": "item_reference", "id": ["rs_1", ["rs_2"]]}], "file_ids": [["file-1"]]}, ["file-1", "rs_1", "rs_2"]),
     Case("odd types", {"type": ["tool_use"], "id": "x_1", "input": [[{"id": "rs_1"}]]}, ["rs_1", "x_1"]),
 ]  # fmt: skip
 
@@ -321,6 +324,58 @@ ANSWERS = [
     Case("deletion", {"id": "file-1", "object": "file", "deleted": True}, ["file-1"]),
     Case("embeddings", {"object": "list", "data": [{"object": "embedding", "embedding": [0.1, 0.2]}]}, []),
 ]  # fmt: skip
+
+
+def test_texts_of_azure_have_the_ids_in_them_sealed() -> None:
+    file, job = "file-" + "0a" * 16, "ftjob-" + "1b" * 16
+    told: Json = {
+        "data": [
+            {
+                "object": "fine_tuning.job.event",
+                "id": "ftevent-1",
+                "message": f"Completed results file: {file}, {file}.",
+            },
+            {"object": "fine_tuning.job.event", "id": "ftevent-2", "message": f"New model: gpt-4o.ft-{'0a' * 16}"},
+        ],
+        "error": {"code": "x", "message": f"{job} failed (no file-name here): {file}"},
+        "last_error": None,
+        "report_url": "https://ai.azure.com/evaluation/eval_1/run/evalrun_1",
+        "output": [{"type": "message", "id": "msg_1", "message": file, "content": [{"text": file}]}],
+    }
+    shown = marked(told)
+    assert [row["message"] for row in shown["data"]] == [
+        f"Completed results file: <{file}>, <{file}>.",
+        f"New model: gpt-4o.ft-{'0a' * 16}",  # the name of a model, which a client needs
+    ]
+    assert shown["error"]["message"] == f"<{job}> failed (no file-name here): <{file}>"
+    assert shown["report_url"] == ""
+    assert shown["output"] == [{"type": "message", "id": "<msg_1>", "message": file, "content": [{"text": file}]}]
+    assert unmarked(told["error"])[1] == []
+
+
+TALK = [
+    Case("audio and files", {case.id: case.body for case in EVERYWHERE}["chat's file and audio"], ["audio_1", "file-1"]),
+    Case("what clients echo", {"messages": [{"role": "assistant", "id": "m", "content": [{"type": "text", "id": "x"}],
+                                             "reasoning_details": [{"id": "rs_1"}]}]}, []),
+    Case("Anthropic's container", {"container": {"id": "container_1", "skills": [{"id": "x"}]}}, ["container_1"]),
+    Case("a built-in tool in disguise", {"tools": [{"type": "custom", "custom": {"type": "file_search", "vector_store_ids": ["vs_1"]}}]}, ["vs_1"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TALK, ids=lambda case: case.id)
+def test_chat_has_its_ids_opened(case: Case) -> None:
+    opened = open_ids(case.body, lambda public_id: f"<{public_id}>", talk=True)
+    assert sorted(re.findall(r'"<(.*?)>"', orjson.dumps(opened).decode())) == case.expect
+
+
+@pytest.mark.parametrize(
+    ("name", "expect"),
+    [("file_id", True), ("file_ids[]", True), ("file_ids[0]", True), ("input_reference[file_id]", True),
+     ("images[0][file_id]", True), ("video[id]", True), ("video", True), ("id", True), ("purpose", False),
+     ("expires_after[seconds]", False), ("[]", False), ("", False), ("prompt", False)],
+)  # fmt: skip
+def test_field_of_a_form_that_holds_an_id(name: str, expect: bool) -> None:
+    assert is_id_field(name) is expect
 
 
 @pytest.mark.parametrize("case", ANSWERS, ids=lambda case: case.id)

@@ -99,9 +99,9 @@ BAD = [
     Bad(f"model: azure/o_series/, {AT}", f"{PLACE}.model: 'azure/o_series/' names no deployment → write azure/DEPLOYMENT-NAME"),
     Bad(f"model: azur/dep, {AT}", f"{PLACE}.model: 'azur/dep' names no deployment → write azure/DEPLOYMENT-NAME"),
     Bad("model: azur/dep, api_key: k", f"{PLACE}.model: 'azur' is not served by this gateway → "
-        "write one of azure, azure_text, azure_ai, openai", {"AZURE_API_BASE": RES}),
+        "write one of azure, azure_text, azure_ai, openai, content_safety", {"AZURE_API_BASE": RES}),
     Bad(f"model: bedrock/x, {AT}", f"{PLACE}.model: 'bedrock' is not served by this gateway → "
-        "write one of azure, azure_text, azure_ai, openai"),
+        "write one of azure, azure_text, azure_ai, openai, content_safety"),
     Bad("model: azure/dep", f"{PLACE}.model: there is no api_base → "
         "add 'api_base: https://NAME.openai.azure.com' or set AZURE_API_BASE"),
     Bad("model: openai/gpt-4o", f"{PLACE}.api_key: there is no api_key → "

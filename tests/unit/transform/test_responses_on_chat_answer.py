@@ -241,9 +241,9 @@ def events(chunks: list[Json], **body: Any) -> list[Json]:
     stream = Events({**BODY, **body})
     kept: list[Json] = []
     seen: list[Json] = []
-    for event in [e for c in chunks for e in stream.feed(c)] + stream.end():
-        kept.append(event)
-        seen.append(copy.deepcopy(event))
+    for sent in [*chunks, None]:
+        kept += stream.end() if sent is None else stream.feed(sent)
+        seen += copy.deepcopy(kept[len(seen) :])
     assert chunks == before
     assert kept == seen, "an event that has been sent must not change afterwards"
     return kept
@@ -304,6 +304,31 @@ def test_stream_call_whose_name_comes_late_is_held() -> None:
             {"index": 0, "function": {"name": "f", "arguments": "}"}}]  # fmt: skip
     output = streamed([delta(tool_calls=[piece]) for piece in late])["output"]
     assert (output[0]["name"], output[0]["arguments"]) == ("f", "{}")
+
+
+def test_stream_calls_are_done_in_the_order_of_the_output() -> None:
+    sent = [{"index": 0, "id": "x", "function": {"arguments": "{"}}, {"index": 1, "id": "y", "function": {"name": "g"}},
+            {"index": 0, "function": {"name": "f", "arguments": "}"}}]  # fmt: skip
+    found = events([delta(tool_calls=[piece]) for piece in sent])
+    assert [e["item"]["call_id"] for e in found if e["type"] == "response.output_item.done"] == ["y", "x"]
+
+
+def test_stream_events_may_be_changed_by_whoever_sends_them() -> None:
+    """Ids are sealed in place on the way to the client: what is kept for the last event must not be sealed twice."""
+    stream = Events(BODY)
+    for sent in chunks_of(chat(content="a", tool_calls=[call()])):
+        for event in stream.feed(sent):
+            event.get("item", {}).update(id="sealed")
+    ended = stream.end()
+    for event in ended[:-1]:
+        event.get("item", {}).update(id="sealed")
+    assert [item["id"] for item in ended[-1]["response"]["output"]] == ["msg_0a1b_0", "fc_0a1b_1"]
+
+
+def test_stream_keeps_the_identity_that_it_began_with() -> None:
+    other = {**delta("stop", content="b"), "id": "chatcmpl-other", "created": 1}
+    found = streamed([{**delta(content="a"), "service_tier": "flex"}, other])
+    assert (found["id"], found["created_at"], found["service_tier"]) == ("resp_0a1b", 1787150105, "flex")
 
 
 def test_stream_call_without_a_name_is_not_lost() -> None:

@@ -20,7 +20,7 @@ class Expect(NamedTuple):
     family: str
     credential: str
     auth_header: str = "api-key"
-    mode: str = "chat"
+    mode: str = ""
     model: str = ""
     operation: str = CHAT
 

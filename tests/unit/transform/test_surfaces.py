@@ -273,7 +273,9 @@ def test_surface_row_is_as_pinned(row: Row) -> None:
 
 
 def test_every_surface_is_pinned() -> None:
-    assert list(SURFACES) == ["dated", "extensions", "v1", "foundry", "serverless", "openai"]
+    assert list(SURFACES) == [
+        "dated", "extensions", "v1", "foundry", "anthropic", "serverless", "content_safety", "openai",
+    ]  # fmt: skip
 
 
 class Host(NamedTuple):

@@ -104,9 +104,10 @@ class Intake:
             if given.get("id") not in self.kept:
                 raise unknown_item(str(given.get("id")))
         elif self._seal.open(str(token)) is None:
+            shown = f"{str(token)[:4]}...{str(token)[-4:]}"  # as users of Azure report it (2025-11 to 2026-05)
             message = (
-                f"The encrypted content for item {item['id']} could not be verified. Reason: Encrypted content could "
-                "not be decrypted or parsed."
+                f"The encrypted content {shown} could not be verified. Reason: Encrypted content could not be "
+                "decrypted or parsed."
             )
             raise invalid(message, None, "invalid_encrypted_content")
 

@@ -1,0 +1,78 @@
+"""What a configuration may say besides its entries' own fields: which names are known, and what the settings mean.
+
+Knows nothing of deployments; resolve.py makes those.
+"""
+
+from __future__ import annotations
+
+from shared.catalog import Catalog, StoreRules
+from shared.config import BASE_NAMES, File, Params, suggestion
+from shared.document import Document, Path
+from shared.errors import Problem
+
+BODY_DEFAULTS = frozenset(
+    "audio dataSources data_sources enhancements frequency_penalty function_call functions logit_bias logprobs "
+    "max_completion_tokens max_tokens metadata modalities n parallel_tool_calls prediction presence_penalty "
+    "prompt_cache_key prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop "
+    "store stream_options temperature tool_choice tools top_logprobs top_p user verbosity web_search_options".split()
+)
+"""Body fields that an entry may give as defaults beside its own settings, as the seed's examples do."""
+
+NOTED = frozenset(
+    "custom_llm_provider input_cost_per_token output_cost_per_token input_cost_per_second max_retries num_retries "
+    "organization stream_timeout max_parallel_requests region_name tags rpm_limit tpm_limit supports_system_message "
+    "use_in_pass_through merge_reasoning_content_in_choices configurable_clientside_auth_params "
+    "cache_control_injection_points mock_response max_budget budget_duration".split()
+)
+"""Settings of other gateways that mean nothing to this one yet: reported as a warning, never an error."""
+
+
+def store_rules(file: File) -> StoreRules:
+    given = file.settings
+    return StoreRules(
+        (given.default_resource or "").lower(),
+        {name.lower(): frozenset([who] if isinstance(who, str) else who) for name, who in given.import_raw_ids.items()},
+        given.unusable_items == "remove",
+    )
+
+
+def unknown_resources(catalog: Catalog, file: File, document: Document) -> list[Problem]:
+    """Resources that the settings name and no entry has."""
+    section = "litellm_settings" if "litellm_settings" in document.data else "settings"
+    named = [("import_raw_ids", name) for name in file.settings.import_raw_ids]
+    known = {name.lower() for name in catalog.keepers()}
+    if file.settings.default_resource:
+        named.append(("default_resource", file.settings.default_resource))
+    return [
+        document.problem((section, field), f"no deployment is on a resource {name!r}", suggestion(name, sorted(known)))
+        for field, name in named
+        if name.lower() not in known
+    ]
+
+
+def unknown_params(path: Path, document: Document, warnings: list[str]) -> list[Problem]:
+    """Read from the file itself, so that an entry with other mistakes has them all named at once."""
+    problems: list[Problem] = []
+    known = {*Params.model_fields, *BASE_NAMES, *BODY_DEFAULTS}
+    given = document.at(path)
+    for name in given if isinstance(given, dict) else ():
+        here = (*path, name)
+        if name in NOTED:
+            warnings.append(f"line {document.line(here)}: {name} has no effect here yet")
+        elif name not in known:
+            remedy = suggestion(name, sorted(known))
+            problems.append(
+                document.problem(here, "unknown setting", f"{remedy}, or put it under extra_body to send it")
+            )
+    return problems
+
+
+def unknown_settings(file: File, document: Document) -> list[str]:
+    """Sections and settings that this gateway does not read: worth a word, no reason to refuse a running config."""
+    warnings = [f"line {document.line((name,))}: the section {name} is not read" for name in (file.model_extra or {})]
+    section = "litellm_settings" if "litellm_settings" in document.data else "settings"
+    warnings += [
+        f"line {document.line((section, name))}: {section}.{name} is not read"
+        for name in (file.settings.model_extra or {})
+    ]
+    return warnings

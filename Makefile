@@ -1,7 +1,7 @@
 # Shorthand for dev.py, which does the work: `make up` is `python3 dev.py up`.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fmt bench clean
+.PHONY: help up down test check fmt bench conformance clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ fmt: ## format the code
 
 bench: ## measure
 	@$(PYTHON) dev.py bench
+
+conformance: ## the SDKs' own tests through the gateway
+	@$(PYTHON) dev.py conformance
 
 clean: ## stop, then remove what was installed and stored here
 	@$(PYTHON) dev.py clean

@@ -238,6 +238,15 @@ def bench(options):
     become("-m", "bench", *options.arguments)
 
 
+def conformance(options):
+    """the SDKs' own tests through the gateway: python -m conformance ...
+
+    The arguments go to it; its own help: python3 dev.py conformance -- --help
+    """
+    set_up(azurite=True)
+    become("-m", "conformance", *options.arguments)
+
+
 def manage(options):
     """keys, budgets, usage: python -m shared.manage ...
 
@@ -261,7 +270,7 @@ def clean(_):
             print("Removed %s" % path)
 
 
-COMMANDS = {command.__name__: command for command in (up, status, down, test, check, fmt, bench, manage, clean)}
+COMMANDS = {command.__name__: command for command in (up, status, down, test, check, fmt, bench, conformance, manage, clean)}
 
 
 def parser():
@@ -286,7 +295,7 @@ def parser():
 
 def main(argv):
     passed_on = []
-    if argv[:1] and argv[0] in ("test", "bench", "manage") and argv[1:] not in (["--help"], ["-h"]):
+    if argv[:1] and argv[0] in ("test", "bench", "conformance", "manage") and argv[1:] not in (["--help"], ["-h"]):
         argv, passed_on = argv[:1], argv[2:] if argv[1:2] == ["--"] else argv[1:]
     options = parser().parse_args(argv)
     options.arguments = passed_on

@@ -510,6 +510,11 @@ async def gone_assistants(req: Request) -> Response:
     return await serve("gone_assistants", req)
 
 
+@app.route("v1/realtime")
+async def gone_realtime(req: Request) -> Response:
+    return await serve("gone_realtime", req)
+
+
 @app.route("v1/threads/{*rest}")
 async def gone_threads(req: Request) -> Response:
     return await serve("gone_threads", req)

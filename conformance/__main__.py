@@ -24,7 +24,7 @@ Runs the OpenAI and Anthropic SDKs' own API tests twice, straight at a specifica
 and compares. Needs the specifications; fetches everything else into .tollgate/conformance on the first run.
 """
 _MORE = """\
-exit code: 0 when every resource keeps 99 % of what is served (conformance/expected.py says what is not), 1 when one
+exit code: 0 when every resource keeps 99 % of what is served (conformance/expected.py), 1 when one
 does not, 2 when the tests could not be run.
 """
 
@@ -82,14 +82,14 @@ def judged(suite: Suite, made: Comparison, whole: bool) -> bool:
         for row in outcomes.stale(suite.name, made):
             say(f"  no test needs this row of expected.py any more: {row.operations}")
     for row in made.short:
-        say(f"  {row.name}: {row.through:,} of {row.served:,} served ({report.percent(row.share)})")
+        say(f"  {row.name}: {row.through:,} of {row.served:,} ({report.percent(row.share)})")
     if not total.straight:
         say("  nothing passes straight at the mock: there is nothing to compare")
         return False
-    said = (
-        f"{total.through:,} of {total.served:,} served tests pass through the gateway ({report.percent(total.share)})"
+    say(
+        f"{suite.title}: {total.through:,} of {total.served:,} tests pass through the gateway "
+        f"({report.percent(total.share)}); {total.not_served:,} are not served"
     )
-    say(f"{suite.title}: {said}, {total.not_served:,} are not served")
     return not made.short
 
 

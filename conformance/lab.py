@@ -178,7 +178,10 @@ def config(suite: Suite, models: list[str], port: int) -> str:
         lines.append(f"  - {json.dumps(row)}")
     if suite.keeps:
         # the tests make up ids that no gateway has handed out ("file_id"): this resource's own are taken as they are
-        lines.append(f'settings: {{"import_raw_ids": {{"127.0.0.1:{port}": "*"}}}}')
+        # and many name no model, which on Azure nothing else tells
+        usual = dict.fromkeys(("responses", "images", "videos", "realtime"), models[0])
+        settings = {"import_raw_ids": {f"127.0.0.1:{port}": "*"}, "default_models": usual}
+        lines.append(f"settings: {json.dumps(settings)}")
     return "\n".join(lines) + "\n"
 
 

@@ -47,21 +47,15 @@ class Resource:
     straight: int = 0
     through: int = 0
     not_served: int = 0
-    refused: int = 0
 
     @property
     def served(self) -> int:
         return self.straight - self.not_served
 
     @property
-    def owed(self) -> int:
-        """What has to pass: what is served and not refused for a stated reason."""
-        return self.served - self.refused
-
-    @property
     def share(self) -> float:
-        """Of what has to pass; 1 when that is nothing."""
-        return self.through / self.owed if self.owed else 1.0
+        """Of what is served; 1 when that is nothing."""
+        return self.through / self.served if self.served else 1.0
 
 
 @dataclass(slots=True)
@@ -80,13 +74,13 @@ class Comparison:
 
     @property
     def short(self) -> list[Resource]:
-        """Resources in which too little of what is owed passes."""
+        """Resources in which too little of what is served passes."""
         return [row for row in self.resources.values() if row.share < ENOUGH]
 
     @property
     def total(self) -> Resource:
         rows = self.resources.values()
-        counted = ("straight", "through", "not_served", "refused")
+        counted = ("straight", "through", "not_served")
         return Resource("total", *(sum(getattr(row, name) for row in rows) for name in counted))
 
 
@@ -131,9 +125,8 @@ def _count(made: Comparison, before: Outcome, after: Outcome, rows: Iterable[Not
         resource.through += 1
         return
     for row in rows:
-        if row.covers(after.method, after.path, after.status, after.error):
-            resource.refused += bool(row.error)
-            resource.not_served += not row.error
+        if row.covers(after.method, after.path, after.status):
+            resource.not_served += 1
             made.not_served[row] += 1
             return
     error = " ".join(after.error.split())[:200]

@@ -12,8 +12,8 @@ from string import Template
 from conformance.outcomes import ENOUGH, Comparison, Resource
 from conformance.suites import Suite
 
-_HEAD = "| resource | pass straight | not served | refused | pass through | of what is served | less refusals |\n"
-_RULE = "| :--- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+_HEAD = "| resource | pass straight | not served | pass through | of what is served |\n"
+_RULE = "| :--- | ---: | ---: | ---: | ---: |\n"
 
 
 def page(found: Mapping[str, tuple[Suite, str, Comparison]], facts: Mapping[str, str]) -> str:
@@ -28,9 +28,9 @@ def section(suite: Suite, version: str, made: Comparison) -> str:
     text = f"## {suite.title} {version}\n\n"
     text += (
         f"{made.tests:,} tests: {made.silent:,} send nothing to a server, {made.failing:,} fail straight at the mock "
-        f"already, {total.straight:,} pass there.\nOf these, {total.not_served:,} ask for operations that are not served; "
-        f"of the other {total.served:,}, {total.through:,} pass through the gateway\n(**{_of(total.through, total.served)}**), "
-        f"{total.refused:,} are refused for a reason stated below; without those it is **{percent(total.share)}**.\n\n"
+        f"already, {total.straight:,} pass there.\nOf these, {total.not_served:,} ask for operations that are not "
+        f"served; of the other {total.served:,}, {total.through:,} pass through the gateway:\n"
+        f"**{percent(total.share)}**.\n\n"
     )
     return text + table(made) + _reasons(made) + _differences(made)
 
@@ -42,25 +42,20 @@ def table(made: Comparison) -> str:
 
 
 def _row(row: Resource, name: str) -> str:
-    counts = (row.not_served or "-", row.refused or "-", row.through)
-    shares = (_of(row.through, row.served), _of(row.through, row.owed))
-    return f"| {name} | {row.straight} | " + " | ".join(map(str, (*counts, *shares))) + " |\n"
-
-
-def _of(part: int, whole: int) -> str:
-    return percent(part / whole) if whole else "-"
+    share = percent(row.share) if row.served else "-"
+    return f"| {name} | {row.straight} | {row.not_served or '-'} | {row.through} | {share} |\n"
 
 
 def _reasons(made: Comparison) -> str:
     if not made.not_served:
         return ""
-    lines = [
-        f"| `{row.operations.replace('|', chr(92) + '|')}` | {'refused' if row.error else 'not served'} | {number} | {row.reason} |\n"
-        for row, number in sorted(made.not_served.items(), key=lambda pair: pair[0].operations)
-    ]
+    lines: list[str] = []
+    for row, number in sorted(made.not_served.items(), key=lambda pair: pair[0].operations):
+        operations = row.operations.replace("|", "\\|")
+        lines.append(f"| `{operations}` | {number} | {row.reason} |\n")
     return (
-        "\nNot served or refused, each with the reason (operations as regular expressions):\n\n"
-        "| operations | | tests | reason |\n| :--- | :--- | ---: | :--- |\n" + "".join(lines)
+        "\nNot served, each with the reason (operations as regular expressions):\n\n"
+        "| operations | tests | reason |\n| :--- | ---: | :--- |\n" + "".join(lines)
     )
 
 

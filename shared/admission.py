@@ -97,6 +97,7 @@ class Admission:
     def _alias(self, call: Call, principal: Principal) -> str:
         """The alias that the call names, checked. Raises ApiError."""
         alias = call.request.path_params.get("alias", "") or _named_alias(call)
+        alias = alias or self.catalog.default_models.get(call.endpoint.shape, "")
         if call.endpoint.shape == "moderations":
             alias = self._moderator(alias, principal)
         call.alias = alias

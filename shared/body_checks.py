@@ -69,8 +69,8 @@ def check_body(endpoint: Endpoint, body: Json) -> None:
         _check_messages(body)
     if endpoint.shape in ("completions", "embeddings"):
         _check_not_empty(body, *endpoint.required)
-    if body.get("stream_options") is not None and not body.get("stream"):
-        raise bad_request("'stream_options' is allowed only together with 'stream': true.", param="stream_options")
+    if endpoint.name == "evals_runs_create":
+        _check_source(body["data_source"])
 
 
 def check_form(endpoint: Endpoint, fields: Json, form: Form) -> None:
@@ -112,6 +112,19 @@ def _check_not_empty(body: Json, *names: str) -> None:
     for name in names:
         if body[name] == []:
             raise bad_request(f"'{name}' is an empty list. Send at least one.", param=name, code="invalid_value")
+
+
+def _check_source(data_source: Json) -> None:
+    """An evaluation may read what its caller sends or owns. The resource's stored completions and responses are
+    everybody's: no filter that Azure has tells whose they are."""
+    source = data_source.get("source")
+    if source is not None and (not isinstance(source, dict) or source.get("type") not in ("file_content", "file_id")):
+        raise bad_request(
+            "'data_source.source' must be an object of the type 'file_content' or 'file_id'. What the resource has "
+            "stored of all its clients is not evaluated here: send the rows, or upload them as a file.",
+            param="data_source.source",
+            code="invalid_value",
+        )
 
 
 def _is(value: Any, kind: str) -> bool:

@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from shared.adapters.config_source import ConfigSource
+    from shared.adapters.identity import EntraTokens
     from shared.adapters.tables import Tables
+    from shared.adapters.telemetry import JsonLog
+    from shared.adapters.upstream import HttpUpstream
+    from shared.adapters.vault import VaultSecrets
     from shared.service import Service
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,7 +82,7 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: Any) -> Any:
         config=config_source(settings),
         vault=vault,
         keys=CachedKeys(TableKeys(tables), settings.key_cache_seconds, time.monotonic, log),
-        upstream=HttpUpstream(tokens, vault, use_proxy=bool(environ.get("HTTPS_PROXY") or environ.get("https_proxy"))),
+        upstream=HttpUpstream(tokens, vault, use_proxy=_has_proxy(environ)),
         usage=usage,
         objects=TableObjects(tables),
         limits=Limits(
@@ -86,6 +91,41 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: Any) -> Any:
             flush_each=settings.usage_flush == "request",
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """What a program that imports the gateway uses of it, for one event loop; no storage."""
+
+    environ: Mapping[str, str]
+    upstream: HttpUpstream
+    tokens: EntraTokens
+    vault: VaultSecrets
+    log: JsonLog
+
+    async def close(self) -> None:
+        await self.upstream.close()
+        await self.tokens.close()
+        await self.vault.close()
+
+
+def in_process() -> InProcess:
+    """The adapters of shared.client. Nothing is opened before it is used."""
+    from shared.adapters.identity import EntraTokens
+    from shared.adapters.telemetry import JsonLog
+    from shared.adapters.upstream import HttpUpstream
+    from shared.adapters.vault import VaultSecrets
+
+    log, environ = JsonLog("WARNING"), os.environ
+    vault = VaultSecrets(
+        environ.get("AZURE_KEY_VAULT_URI", ""), functools.partial(default_credential, ""), time.time, log
+    )  # fmt: skip
+    tokens = EntraTokens(environ, time.time, log, SystemRandom(), vault.get)
+    return InProcess(environ, HttpUpstream(tokens, vault, use_proxy=_has_proxy(environ)), tokens, vault, log)
+
+
+def _has_proxy(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("HTTPS_PROXY") or environ.get("https_proxy"))
 
 
 def make_tables(settings: Settings) -> Tables:

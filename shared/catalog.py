@@ -139,6 +139,8 @@ class Catalog:
     deployments: Mapping[str, tuple[Deployment, ...]]
     warnings: tuple[str, ...] = ()
     rules: StoreRules = StoreRules()
+    default_models: Mapping[str, str] = field(default_factory=dict[str, str])
+    """shape -> the alias that is meant when a call names none."""
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """alias -> what is known of its model: context window, prices, mode."""
 

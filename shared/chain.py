@@ -65,7 +65,7 @@ def _opened(item: Any, opener: Opener) -> _Item:
 
 
 def _without_ids(item: _Item, home: str) -> Json | None:
-    """What of an item can be used where it was not made. -> None: nothing. Raises ApiError for what its client wrote."""
+    """What of an item can be used where it was not made. -> None: nothing. Raises ApiError (400) for a client's own."""
     value: Json = item.value if isinstance(item.value, dict) else {}
     kind, role = value.get("type"), value.get("role")
     if kind in _ONLY_THERE:
@@ -84,7 +84,9 @@ def _uncited(content: Any) -> Any:
     """What an assistant has written, without the files that it names."""
     if not isinstance(content, list):
         return content
-    return [{**part, "annotations": []} if isinstance(part, dict) and "annotations" in part else part for part in content]
+    return [
+        {**part, "annotations": []} if isinstance(part, dict) and "annotations" in part else part for part in content
+    ]
 
 
 def _elsewhere(remedy: str) -> ApiError:

@@ -94,6 +94,7 @@ class Options(BaseModel):
     drop_params: bool = False
     enable_azure_ad_token_refresh: bool = False
     enable_loadbalancing_on_batch_endpoints: bool = False
+    default_models: dict[str, str] = Field(default_factory=dict[str, str])
     default_resource: str | None = None
     import_raw_ids: dict[str, Literal["*"] | list[str]] = Field(default_factory=dict[str, Any])
     unusable_items: Literal["refuse", "remove"] = "refuse"

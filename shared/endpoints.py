@@ -217,6 +217,8 @@ _ROWS = (
     # Azure has retired assistants and threads (2026-08): told apart from a typing error.
     Endpoint("gone_assistants", "", "assistants/{*rest}", "gone", "here", public=True),
     Endpoint("gone_threads", "", "threads/{*rest}", "gone", "here", public=True),
+    # A session by WebSocket, which Azure Functions cannot carry: the error says what does.
+    Endpoint("gone_realtime", "", "realtime", "gone", "here", public=True),
     # Every other spelling of the addresses above (routes.py), OpenAI's error shape for what is none, and OPTIONS for
     # all. Its name makes the host try it last. Public, so that a typing error is told apart from a wrong key.
     Endpoint("zz_other", "", "{*path}", "none", "here", public=True),

@@ -160,6 +160,16 @@ def retired(path: str) -> ApiError:
     )
 
 
+def no_websockets() -> ApiError:
+    return ApiError(
+        404,
+        "WebSockets are not served here. Get an ephemeral token by POST /v1/realtime/client_secrets and open the "
+        "session at Azure itself, or send your SDP offer to POST /v1/realtime/calls for WebRTC "
+        "(docs/realtime.md; your platform team can tell you Azure's address).",
+        code="websockets_not_served",
+    )
+
+
 def method_not_allowed(method: str, allowed: Iterable[str]) -> ApiError:
     names = ", ".join(sorted(allowed))
     return ApiError(

@@ -14,7 +14,6 @@ from shared.ids import Keyring, looks_sealed, resource_tag
 from shared.transform.owned import Sealer
 from shared.types import Principal
 
-
 _RAW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 """What may be imported: an id as Azure makes them, and nothing that has a meaning in an address (`..`, `/`, `%`)."""
 

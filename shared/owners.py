@@ -6,8 +6,9 @@ the answer is given. When its store is down the object is made all the same, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,11 +17,12 @@ import orjson
 from shared import errors
 from shared.call import Call
 from shared.catalog import Deployment
+from shared.ids import looks_sealed
 from shared.objects import Registry
 from shared.ports import CallLog, ObjectIndex, OwnedObject, StoreUnavailable, UnknownCursor
 from shared.transform import Answer
 from shared.transform.relayed import RelayedAnswer
-from shared.types import Json, Usage
+from shared.types import Json, Principal, Usage
 from shared.usage import read_usage
 
 USUAL_LIMIT = 20
@@ -28,6 +30,8 @@ MOST = 100
 """Objects of one page; each is asked of its resource."""
 OWED = "owed"
 """The kind under which work is noted whose usage is known only when it is done."""
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _ENDED = frozenset({"completed", "incomplete", "failed", "cancelled", "succeeded"})
 
 
@@ -52,49 +56,59 @@ class Owners:
         if principal is None or not isinstance(answer, RelayedAnswer):
             return
         try:
-            await self._note(call, principal.owner, deployment.resource, answer)
+            await self._note(call, principal, deployment.resource, answer)
         except StoreUnavailable as error:
             self.log.warning("object index unavailable", request_id=call.request.id, error=str(error))
 
-    async def _note(self, call: Call, owner: str, resource: str, answer: RelayedAnswer) -> None:
-        endpoint, said = call.endpoint, answer.said
+    async def _note(self, call: Call, principal: Principal, resource: str, answer: RelayedAnswer) -> None:
+        endpoint, said, owner = call.endpoint, answer.said, principal.owner
         if endpoint.method == "DELETE":
             if endpoint.kind:
-                await self.index.remove(owner, endpoint.kind, resource, call.operation.rpartition("/")[2])
+                gone = unquote(call.operation.rpartition("/")[2])
+                await self.index.remove(owner, endpoint.kind, resource, gone)
         elif endpoint.kind == "response" or endpoint.name in _MAY_END:
             await self._owe(call, owner, resource, answer)
-        elif endpoint.kind:
-            made = said.get("file") if endpoint.name == "uploads_complete" else said
-            if isinstance(made, dict) and isinstance(made.get("id"), str):
-                await self.index.add(owner, endpoint.kind, self._object(resource, made))
-        if endpoint.kind == "ftjob":
-            await self.index.add(owner, OWED, self._object(resource, said, call.alias))
+        elif endpoint.kind and (made := self._made(call, principal, resource, said)):
+            await self.index.add(owner, endpoint.kind, made)
+            if endpoint.kind == "ftjob":
+                await self.index.add(owner, OWED, made)
 
-    def _object(self, resource: str, made: Json, note: str = "") -> OwnedObject:
-        created = made.get("created_at")
+    def _made(self, call: Call, principal: Principal, resource: str, said: Json) -> OwnedObject | None:
+        """What was made. The file of an upload lies within the answer, where ids are sealed by now."""
+        if call.endpoint.name != "uploads_complete":
+            return self._object(resource, said)
+        file = said.get("file")
+        made = self._object(resource, file) if isinstance(file, dict) else None
+        return made and replace(made, upstream_id=self.registry.open(made.upstream_id, principal)[1])
+
+    def _object(self, resource: str, made: Json, note: str = "") -> OwnedObject | None:
+        created, purpose, upstream_id = made.get("created_at"), made.get("purpose"), made.get("id")
+        if not isinstance(upstream_id, str) or not upstream_id:
+            return None
         at = int(created) if isinstance(created, (int, float)) else int(self.clock())
-        purpose = made.get("purpose")
-        return OwnedObject(resource, made["id"], at, note or (purpose if isinstance(purpose, str) else ""))
+        return OwnedObject(resource, upstream_id, at, note or (purpose if isinstance(purpose, str) else ""))
 
     async def _owe(self, call: Call, owner: str, resource: str, answer: RelayedAnswer) -> None:
         """Work in the background is charged once, by whoever sees first that it has ended."""
         said = answer.said
-        if not isinstance(said.get("id"), str) or not (said.get("background") or "trained_tokens" in said):
+        if not (said.get("background") or "trained_tokens" in said):
             return
-        ended = said.get("status") in _ENDED
         if call.endpoint.kind == "response":
-            if not ended:
-                await self.index.add(owner, OWED, self._object(resource, said, call.alias))
-            return
-        if not ended or not (owed := await self.index.remove(owner, OWED, resource, said["id"])):
-            return
-        call.alias = owed.note
-        call.known = bool(owed.note)
-        trained: Any = said.get("trained_tokens")
-        if isinstance(trained, int):
-            answer.charge(Usage(training_tokens=trained))
-        elif usage := read_usage(said.get("usage")):
+            if said.get("status") not in _ENDED and (made := self._object(resource, said, call.alias)):
+                await self.index.add(owner, OWED, made)
+        elif usage := await self._due(call, owner, resource, str(said.get("id")), said):
             answer.charge(usage)
+
+    async def _due(self, call: Call, owner: str, resource: str, upstream_id: str, said: Json) -> Usage | None:
+        """What is to be charged for an object that may have ended; the call is then one on the alias that made it."""
+        if said.get("status") not in _ENDED:
+            return None
+        owed = await self.index.remove(owner, OWED, resource, upstream_id)
+        if not owed:
+            return None
+        call.alias, call.known = owed.note, bool(owed.note)
+        trained: Any = said.get("trained_tokens")
+        return Usage(training_tokens=trained) if isinstance(trained, int) else read_usage(said.get("usage"))
 
     async def page(self, call: Call) -> Page:
         """The objects that a list shows. Raises ApiError."""
@@ -104,41 +118,56 @@ class Owners:
         order = query.get("order", "desc")
         if order not in ("asc", "desc"):
             raise errors.bad_request("'order' must be asc or desc.", param="order", code="invalid_value")
-        if query.get("before"):
-            raise errors.bad_request("'before' is not served: page on with 'after'.", param="before")
-        after = self.registry.open(query["after"], principal) if query.get("after") else None
+        purpose = query.get("purpose", "")
+        if purpose and not _PURPOSE.fullmatch(purpose):
+            raise errors.bad_request("'purpose' is not one that files have.", param="purpose", code="invalid_value")
+        # what comes before an object is what comes after it in the opposite order
+        backwards = bool(query.get("before")) and not query.get("after")
+        cursor = query.get("before" if backwards else "after", "")
         try:
             items, more = await self.index.page(
                 principal.owner,
                 call.endpoint.kind,
                 limit=limit,
-                newest_first=order == "desc",
-                after=after,
-                note=query.get("purpose", ""),
+                newest_first=(order == "desc") != backwards,
+                after=self.registry.open(cursor, principal) if cursor else None,
+                note=purpose,
             )
         except UnknownCursor as error:
-            raise errors.no_such_object() from error
+            if looks_sealed(cursor):
+                raise errors.no_such_object() from error
+            items, more = [], False  # an imported id: none of the caller's objects come after it
         except StoreUnavailable as error:
             self.log.warning("object index unavailable", request_id=call.request.id, error=str(error))
             raise errors.unavailable(
                 "The gateway cannot list objects at the moment. Retry in a few seconds.", "object_index_unavailable"
             ) from error
-        return Page(items, more)
+        return Page(items[::-1] if backwards else items, more)
 
     async def show(self, call: Call, page: Page, found: list[Json | None]) -> bytes:
         """-> the list as the client sees it; objects that are gone are forgotten."""
         principal = call.principal
         assert principal is not None
-        for item, value in zip(page.items, found, strict=True):
-            if value is None and item.resource in self.registry.keepers:
-                try:
-                    await self.index.remove(principal.owner, call.endpoint.kind, item.resource, item.upstream_id)
-                except StoreUnavailable as error:
-                    self.log.warning("object index unavailable", request_id=call.request.id, error=str(error))
+        try:
+            await self._see(call, principal.owner, page, found)
+        except StoreUnavailable as error:
+            self.log.warning("object index unavailable", request_id=call.request.id, error=str(error))
         rows = [value for value in found if value is not None]
         ids = [row.get("id") for row in rows]
         ends: Json = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
         return orjson.dumps({"object": "list", "data": rows, **ends, "has_more": page.more})
+
+    async def _see(self, call: Call, owner: str, page: Page, found: list[Json | None]) -> None:
+        """What a list tells of objects that are gone, and of jobs that have ended."""
+        trained = 0
+        for item, value in zip(page.items, found, strict=True):
+            if value is not None and call.endpoint.kind == "ftjob":
+                due = await self._due(call, owner, item.resource, item.upstream_id, value)
+                trained += due.training_tokens if due else 0
+            elif value is None and item.resource in self.registry.keepers:
+                await self.index.remove(owner, call.endpoint.kind, item.resource, item.upstream_id)
+        if trained:
+            call.usage = Usage(training_tokens=trained)
 
 
 _MAY_END = frozenset({"responses_retrieve", "responses_cancel", "fine_tuning_jobs_retrieve"})
@@ -147,6 +176,6 @@ _MAY_END = frozenset({"responses_retrieve", "responses_cancel", "fine_tuning_job
 def _limit(text: str) -> int:
     if not text:
         return USUAL_LIMIT
-    if not text.isdigit() or int(text) < 1:
-        raise errors.bad_request("'limit' must be a number from 1.", param="limit", code="invalid_value")
-    return min(int(text), MOST)
+    if not _NUMBER.fullmatch(text):
+        raise errors.bad_request("'limit' must be a number.", param="limit", code="invalid_value")
+    return min(int(text), MOST) or USUAL_LIMIT

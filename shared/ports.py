@@ -141,6 +141,10 @@ class Form(Protocol):
         """Everything has been read."""
         ...
 
+    def head(self, number: int, count: int) -> bytes:
+        """-> the first bytes of `files[number]`, as far as they have been read; nothing once it is discarded."""
+        ...
+
     async def fields_until(self, *names: str) -> Mapping[str, list[str]]:
         """Read until all these text fields are known and the next file begins, or to the end. Files that come before
         are spooled to disk.

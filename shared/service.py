@@ -88,7 +88,7 @@ class Service:
                     return self._cors.preflight(request)
                 endpoint = _found(request)
             if endpoint.shape == "gone":
-                raise errors.retired(endpoint.path.partition("/")[0])
+                raise _not_here(endpoint)
             if endpoint.shape == "health":
                 return await self._health(endpoint, request, cors)
             gateway = await self.gateway()
@@ -236,6 +236,11 @@ def _and_discard(finish: Callable[[bool], Awaitable[None]], form: Form) -> Calla
             await form.discard()
 
     return finished
+
+
+def _not_here(endpoint: Endpoint) -> ApiError:
+    """What stands in place of an operation that clients know and that this gateway does not serve."""
+    return errors.no_websockets() if endpoint.path == "realtime" else errors.retired(endpoint.path.partition("/")[0])
 
 
 def _found(request: Request) -> Endpoint:

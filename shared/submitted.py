@@ -7,7 +7,7 @@ Source: Azure OpenAI REST reference 2023-06-01-preview, "Submit an image generat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,15 +24,18 @@ _LONGEST_WAIT = 10.0
 _LIMIT = 1024 * 1024
 
 
-async def poll(accepted: UpstreamReply, deployment: Deployment, upstream: Upstream) -> UpstreamReply:
+async def poll(
+    accepted: UpstreamReply,
+    deployment: Deployment,
+    upstream: Upstream,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> UpstreamReply:
     """-> the result, as if it had been the answer. Raises UpstreamFailed. The caller's time limit ends the waiting."""
     await read_all(accepted, _LIMIT)
-    url = accepted.headers["operation-location"]
-    if urlsplit(url)[:2] != urlsplit(deployment.root)[:2]:
-        raise UpstreamFailed("reset", "the operation is at another host")  # no credential is sent there
+    url = _here(accepted.headers["operation-location"], deployment.root)
     wait = _wait(accepted)
     while True:
-        await asyncio.sleep(wait)
+        await sleep(wait)
         request = UpstreamRequest("GET", url, b"", deployment.credential, deployment.surface.auth_header, "")
         reply = await upstream.open(request, deployment.timeout)
         body = await read_all(reply, _LIMIT)
@@ -48,6 +51,22 @@ async def poll(accepted: UpstreamReply, deployment: Deployment, upstream: Upstre
         if status not in ("notrunning", "running", ""):
             return _reply(400, reply, orjson.dumps({"error": found.get("error") or {"code": status}}))
         wait = _wait(reply)
+
+
+def _here(location: str, root: str) -> str:
+    """-> the operation's URL, at the deployment's own host and no other: the credential goes along.
+
+    Raises UpstreamFailed. The host is taken from the configuration, so that two readings of one URL make no difference.
+    """
+    own = urlsplit(root)
+    try:
+        found = urlsplit(location)
+        same = (found.scheme, found.hostname, found.port) == (own.scheme, own.hostname, own.port)
+    except ValueError as error:
+        raise UpstreamFailed("reset", "the operation's address is not valid") from error
+    if not same:
+        raise UpstreamFailed("reset", "the operation is at another host")
+    return own._replace(path=found.path, query=found.query, fragment="").geturl()
 
 
 def _wait(reply: UpstreamReply) -> float:

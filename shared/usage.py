@@ -102,6 +102,32 @@ def estimate_text(characters: int) -> int:
     return -(-characters // CHARACTERS_PER_TOKEN)
 
 
+def answer_length(answer: Mapping[str, Any]) -> int:
+    """Characters that a model has written in a whole answer: choices, a message's content or a response's output."""
+    total = 0
+    for name in ("choices", "output", "content"):
+        rows = answer.get(name)
+        for row in rows if isinstance(rows, list) else ():
+            if isinstance(row, dict):
+                message = row.get("message")
+                total += _said(row) + (_said(message) if isinstance(message, dict) else 0)
+    return total
+
+
+def _said(part: Json) -> int:
+    """Characters of a choice, an item or a block: its text, what its parts say, the arguments of its calls."""
+    total = sum(len(part[name]) for name in _TEXTS if isinstance(part.get(name), str))
+    for name in ("content", "summary", "tool_calls"):
+        inner = part.get(name)
+        for row in inner if isinstance(inner, list) else ():
+            if isinstance(row, dict):
+                function = row.get("function")
+                total += _said(row) + (_said(function) if isinstance(function, dict) else 0)
+    return total
+
+
+_TEXTS = ("text", "content", "refusal", "arguments", "thinking", "input", "reasoning_content")
+
 IMAGE_CHARACTERS = 765 * CHARACTERS_PER_TOKEN
 """One image at high detail, 1024 by 1024: 765 tokens on gpt-4o (Azure "Vision-enabled chat models", 2026)."""
 

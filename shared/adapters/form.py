@@ -84,6 +84,10 @@ class MultipartForm:
     def complete(self) -> bool:
         return self._parser.ended
 
+    def head(self, number: int, count: int) -> bytes:
+        part = [part for part in self._parser.parts if part.filename is not None][number]
+        return self._spool.read(part.start, min(count, part.size)) if self._spool.kept and part.size else b""
+
     async def fields_until(self, *names: str) -> Mapping[str, list[str]]:
         await self._read_until(lambda: self._known(names)[1])
         return self._known(names)[0]

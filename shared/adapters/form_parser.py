@@ -36,7 +36,7 @@ MOST_HEADER = 4096
 MOST_BOUNDARY = 70
 """Characters (RFC 2046 §5.1.1)."""
 
-FILE_FIELDS = frozenset("file files data image mask input_reference video recording audio_sample".split())
+FILE_FIELDS = frozenset("file files data image mask markup input_reference video recording audio_sample".split())
 """The fields of OpenAI's operations that hold files (its OpenAPI document of 2026-08-21), without `[]` or an index."""
 
 _INDEX = re.compile(r"\[[^\[\]]*\]$")
@@ -87,6 +87,11 @@ class Spool:
         self._make = make
         self._file: IO[bytes] | None = None
         self.size = 0
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is anything to read."""
+        return self._file is not None
 
     def append(self, data: memoryview) -> None:
         """Raises ApiError 503 when the disk is full."""

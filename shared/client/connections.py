@@ -1,4 +1,4 @@
-"""From a call's connection parameters to a gateway: the same document, rules and credentials as an entry of config.yaml.
+"""From a call's connection parameters to a gateway: same document, rules and credentials as an entry of config.yaml.
 
 Owns which parameters those are, the gateway that is made of them, and that it is made once. Knows neither the OpenAI
 SDK nor event loops.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import SystemRandom
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -54,16 +55,6 @@ class InvalidParameter(ValueError):
         self.param = param
 
 
-def document_of(model: str, given: Mapping[str, Any], environ: Mapping[str, str], *, refresh: bool = False) -> Json:
-    """One model as config.yaml would have it."""
-    params = {"model": model, **given}
-    base = next((str(given[name]) for name in BASE_NAMES if given.get(name)), "") or environ.get("AZURE_API_BASE", "")
-    if "/openai/deployments/" in base and "api-version=" not in base and not environ.get("AZURE_API_VERSION"):
-        params.setdefault("api_version", DEPLOYMENT_VERSION)
-    options = {"enable_azure_ad_token_refresh": True} if refresh else {}
-    return {"model_list": [{"model_name": model, "litellm_params": params}], "litellm_settings": options}
-
-
 @dataclass(frozen=True, slots=True)
 class Made:
     """A gateway, and what it was made of that may change under it."""
@@ -72,6 +63,16 @@ class Made:
     notes: Notes
     seen: Mapping[str, str | None]
     """Environment variables that were asked for, with what they said."""
+    open: weakref.WeakSet[Open]
+    """What is being read of answers."""
+    clients: dict[int, Any] = field(default_factory=dict[int, Any])
+    """Clients of the OpenAI SDK that ask this gateway, by how often they retry."""
+
+
+class Open(Protocol):
+    """An answer that somebody still reads."""
+
+    async def close(self) -> None: ...
 
 
 class Gateways:
@@ -85,6 +86,7 @@ class Gateways:
         self._notes = notes
         self._usage = Callback(on_usage)
         self._made: OrderedDict[bytes, Made] = OrderedDict()
+        self._open: weakref.WeakSet[Open] = weakref.WeakSet()
         self._turn = threading.Lock()
 
     def of(self, document: Json) -> Made:
@@ -104,7 +106,7 @@ class Gateways:
 
     def _make(self, data: Json) -> Made:
         environ = _Seen(self._environ)
-        catalog = _catalog(Document(data, {}), environ)
+        catalog = _catalog(Document(_with_versions(data, environ), {}), environ)
         registry = RawIds(catalog)
         owners = Owners(NoIndex(), registry, self._notes, time.time)
         gateway = Gateway(
@@ -119,7 +121,12 @@ class Gateways:
             clock=time.time,
             rng=SystemRandom(),
         )
-        return Made(gateway, self._notes, environ.seen)
+        return Made(gateway, self._notes, environ.seen, self._open)
+
+    async def close(self) -> None:
+        """End what is still being read, so that each call has its record."""
+        for answer in list(self._open):
+            await answer.close()
 
 
 class _Seen(Mapping[str, str]):
@@ -140,6 +147,22 @@ class _Seen(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._environ)
+
+
+def _with_versions(data: Json, environ: Mapping[str, str]) -> Json:
+    """-> the document, with an api-version where a base URL cannot do without one and nobody has given any."""
+    if environ.get("AZURE_API_VERSION"):
+        return data
+    entries: list[Any] = []
+    for entry in data["model_list"]:
+        params = (entry.get("litellm_params") or entry.get("params")) if isinstance(entry, dict) else None
+        if isinstance(params, dict) and not params.get("api_version"):
+            base = next((str(params[name]) for name in BASE_NAMES if params.get(name)), "")
+            base = base or environ.get("AZURE_API_BASE", "")
+            if "/openai/deployments/" in base and "api-version=" not in base:
+                entry = {**entry, "litellm_params": {**params, "api_version": DEPLOYMENT_VERSION}}
+        entries.append(entry)
+    return {**data, "model_list": entries}
 
 
 def _catalog(document: Document, environ: Mapping[str, str]) -> Catalog:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
@@ -28,10 +29,9 @@ class Place:
         self.gateways = Gateways(
             self._adapters.environ, self._adapters.upstream, Notes(self._adapters.log), on_usage
         )  # fmt: skip
-        self.clients: dict[Any, Any] = {}
 
     async def close(self) -> None:
-        self.clients.clear()
+        await self.gateways.close()
         await self._adapters.close()
 
 
@@ -43,6 +43,8 @@ class Loops:
         self._turn = threading.Lock()
         self._places: dict[asyncio.AbstractEventLoop, tuple[Place, AsyncGenerator[None]]] = {}
         self._own: OwnLoop | None = None
+        self._forked: list[OwnLoop] = []
+        """A fork's copies, kept for ever: collecting one would close connections that the parent uses."""
 
     async def here(self) -> Place:
         """What is on the running loop. It is closed when that loop ends, as asyncio.run ends one."""
@@ -69,7 +71,10 @@ class Loops:
     def own(self) -> OwnLoop:
         """The module's own loop; its thread runs from the first call on."""
         with self._turn:
-            if self._own is None or not self._own.alive:  # a fork has taken the object along, but not the thread
+            if self._own is not None and not self._own.alive:  # a fork takes the object along, but not the thread
+                self._forked.append(self._own)
+                self._own = None
+            if self._own is None:
                 self._own = OwnLoop(Place(self._on_usage))
                 atexit.register(self._own.close)
             return self._own
@@ -114,13 +119,12 @@ class OwnLoop:
     def close(self) -> None:
         if not self.alive:
             return
-        try:
+        with contextlib.suppress(TimeoutError):  # a program that ends does not wait for ever
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(CLOSING_SECONDS)
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(CLOSING_SECONDS)
-            if not self.alive:
-                self._loop.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(CLOSING_SECONDS)
+        if not self.alive:
+            self._loop.close()
 
     async def _end(self) -> None:
         """Calls that still run are cancelled, so that each of them has its record; then the connections are closed."""

@@ -6,31 +6,36 @@ pipeline's business.
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from shared.client.connections import CONNECTION, InvalidParameter, document_of
-from shared.client.loops import Loops, OwnLoop, Place
+from shared.client.connections import CONNECTION, Gateways, InvalidParameter
+from shared.client.loops import Loops, OwnLoop
 from shared.types import Json
 
-ADDRESS = "http://in-process/v1"
-"""Never opened: the transport answers."""
+_TAKEN = CONNECTION | frozenset({"azure_ad_token_provider", "max_retries", "num_retries"})
 _REFUSED = {
-    "extra_headers": "no header of a caller reaches an upstream",
-    "extra_query": "the address of an upstream is made from api_base and api_version",
+    "extra_headers": "no header of a caller reaches an upstream → leave it out",
+    "extra_query": "the address of an upstream is made of api_base and api_version → leave it out",
 }
-RETRIES = 2
+_RETRIES = 2
 """As the OpenAI SDK's own default."""
+type Describe = Callable[[str, Json], Json]
 
 
 class Operations:
-    """`settings()`: connection parameters for calls that do not give them."""
+    """`describe(model, connection)`: a model as config.yaml would have it, with all others that belong to it.
 
-    def __init__(self, loops: Callable[[], Loops], settings: Callable[[], Mapping[str, Any]]) -> None:
+    Every function takes the parameters of the SDK's method, those that the SDK does not know (they travel in the
+    body), and connection parameters. All raise InvalidParameter for a connection that cannot work, and the exceptions
+    of the OpenAI SDK.
+    """
+
+    def __init__(self, loops: Callable[[], Loops], describe: Describe) -> None:
         self._loops = loops
-        self._settings = settings
+        self._describe = describe
 
     def completion(self, model: str, messages: Any, **fields: Any) -> Any:
         """-> openai.types.chat.ChatCompletion; with stream=True an openai.Stream of ChatCompletionChunk."""
@@ -90,16 +95,43 @@ class Operations:
 
     def _call(self, resource: str, fields: Json) -> Any:
         own = self._loops().own()
-        provider = fields.get("azure_ad_token_provider")
-        if provider is not None:
-            fields["azure_ad_token"] = provider()
-        client = self._client(own.place, fields, own)
-        return _method(client, resource)(**_arguments(client, resource, fields))
+        if (provider := fields.get("azure_ad_token_provider")) is not None:
+            token = provider()
+            fields["azure_ad_token"] = own.run(token) if inspect.iscoroutine(token) else token
+        return self._ask(own.place.gateways, own, resource, fields)
 
     async def _acall(self, resource: str, fields: Json) -> Any:
         place = await self._loops().here()
-        provider = fields.get("azure_ad_token_provider")
-        if provider is not None:
+        if (provider := fields.get("azure_ad_token_provider")) is not None:
             fields["azure_ad_token"] = await _token(provider)
-        client = self._client(place, fields, None)
-        return await _method(client, resource)(**_arguments(client, resource, fields))
+        return await self._ask(place.gateways, None, resource, fields)
+
+    def _ask(self, gateways: Gateways, own: OwnLoop | None, resource: str, fields: Json) -> Any:
+        """-> the SDK's answer, or without a loop of our own what is awaited for it. Raises InvalidParameter."""
+        from shared.client import sdk  # the first call loads what it needs, not the import
+
+        for name, why in _REFUSED.items():
+            if fields.get(name):
+                raise InvalidParameter(f"{name}: {why}", name)
+        given = {name: value for name, value in fields.items() if name in CONNECTION and value is not None}
+        model = fields["model"]
+        if not isinstance(model, str):
+            raise InvalidParameter("model: not a string → write azure/DEPLOYMENT-NAME", "model")
+        made = gateways.of(self._describe(model, given))
+        wanted = fields.get("max_retries", fields.get("num_retries"))
+        retries = _RETRIES if wanted is None else int(wanted)
+        client = made.clients.get(retries)
+        if client is None:
+            client = made.clients[retries] = sdk.make_client(made, retries, own)
+        return sdk.ask(client, resource, _body(fields))
+
+
+def _body(fields: Json) -> Json:
+    """What is left for the SDK; None is as good as nothing."""
+    return {name: value for name, value in fields.items() if value is not None and name not in _TAKEN}
+
+
+async def _token(provider: Callable[[], Any]) -> Any:
+    """A provider that is no coroutine may wait for the network: it does so in a thread."""
+    token = provider() if inspect.iscoroutinefunction(provider) else await asyncio.to_thread(provider)
+    return await token if inspect.isawaitable(token) else token

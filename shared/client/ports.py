@@ -71,6 +71,8 @@ class Notes:
     def __init__(self, log: CallLog) -> None:
         self._log = log
         self._details: dict[str, str] = {}
+        if not _LOGGER.handlers:  # as libraries do: what a program does not listen to is not on its terminal
+            _LOGGER.addHandler(logging.NullHandler())
 
     def call(self, record: UsageRecord) -> None:
         return None  # Callback has it
@@ -94,6 +96,8 @@ class Waiting:
 
     def when_gone(self, act: Callable[[], None]) -> Callable[[], None]:
         self._act = act
+        if self.gone:
+            act()
         return self._stay
 
     def leave(self) -> None:
@@ -115,7 +119,7 @@ class RawIds(Registry):
         if len(self.keepers) != 1:
             raise errors.bad_request(
                 "Ids of stored objects say nothing of the resource that keeps them, and this call knows "
-                f"{len(self.keepers)} such resources. Use the functions of shared.client with the api_base that made them.",
+                f"{len(self.keepers)} such resources. Name the api_base that made them, instead of using a Router.",
                 code="objects_elsewhere",
             )
         (resource,) = self.keepers

@@ -15,6 +15,7 @@ from shared.transform.images import ImageStream
 from shared.transform.meters import METERS, last_time
 from shared.transform.owned import ID_FIELDS
 from shared.transform.relayed import RelayedAnswer, RelayedExchange, finisher, parse, set_model
+from shared.transform.sound import HEAD, seconds_of
 from shared.transform.stream import EventStream
 from shared.types import Json, Usage
 
@@ -91,10 +92,15 @@ class TranscriptionAnswer(RelayedAnswer):
     def read(self, data: bytes) -> bytes:
         if data[:1] == b"{":
             value = parse(data)
-            self._usage = METERS["transcription"](value, self._asked.body)
-            self.ended = True
-            return data
-        seconds = last_time(data) or float(self._asked.body.get("audio_seconds") or 0.0)
-        self._usage = Usage(audio_seconds=seconds, estimated=True)
+            self._usage = METERS["transcription"](value, {"audio_seconds": self._sent_seconds()})
+        else:
+            self._usage = Usage(audio_seconds=last_time(data) or self._sent_seconds(), estimated=True)
         self.ended = True
         return data
+
+    def _sent_seconds(self) -> float:
+        """What the recording itself says of its length: its upload is still on disk when the answer comes."""
+        form = self._asked.form
+        if form is None or not form.files:
+            return 0.0
+        return seconds_of(form.head(0, HEAD), form.files[0].size)

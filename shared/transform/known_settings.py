@@ -9,6 +9,7 @@ from shared.catalog import Catalog, StoreRules
 from shared.config import BASE_NAMES, File, Params, suggestion
 from shared.document import Document, Path
 from shared.errors import Problem
+from shared.transform.models import MODES
 
 BODY_DEFAULTS = frozenset(
     "audio dataSources data_sources enhancements frequency_penalty function_call functions logit_bias logprobs "
@@ -41,13 +42,26 @@ def unknown_resources(catalog: Catalog, file: File, document: Document) -> list[
     section = "litellm_settings" if "litellm_settings" in document.data else "settings"
     named = [("import_raw_ids", name) for name in file.settings.import_raw_ids]
     known = {name.lower() for name in catalog.keepers()}
+    aliases = catalog.default_models.items()
+    problems = [
+        document.problem((section, "default_models", shape), *_no_default(catalog, shape, alias))
+        for shape, alias in aliases
+        if shape not in MODES or not catalog.of(alias)
+    ]
     if file.settings.default_resource:
         named.append(("default_resource", file.settings.default_resource))
-    return [
+    return problems + [
         document.problem((section, field), f"no deployment is on a resource {name!r}", suggestion(name, sorted(known)))
         for field, name in named
         if name.lower() not in known
     ]
+
+
+def _no_default(catalog: Catalog, shape: str, alias: str) -> tuple[str, str]:
+    """What is wrong with one default model, and what to write instead."""
+    if shape not in MODES:
+        return f"{shape!r} is no kind of operation", f"write one of {', '.join(MODES)}"
+    return f"there is no model {alias!r}", suggestion(alias, catalog.aliases())
 
 
 def unknown_params(path: Path, document: Document, warnings: list[str]) -> list[Problem]:

@@ -46,7 +46,7 @@ _KNOWN = ("max_input_tokens", "max_output_tokens", "max_tokens", "input_cost_per
           "cache_read_input_token_cost", "output_cost_per_image", "input_cost_per_character",
           "input_cost_per_second", "output_cost_per_second")  # fmt: skip
 """Fields of `model_info` that clients may see; anything else in it is the operator's own note."""
-_MODES = ("chat", "responses", "messages", "completions", "embeddings", "images", "speech", "transcription", "videos",
+MODES = ("chat", "responses", "messages", "completions", "embeddings", "images", "speech", "transcription", "videos",
           "realtime", "moderations")  # fmt: skip
 _OF_CHAT = frozenset({"chat", "responses", "messages", "completions"})
 
@@ -63,7 +63,7 @@ def facts_of(deployment: Deployment, info: Mapping[str, Any]) -> Json:
         served |= _OF_CHAT  # by translation
     if not deployment.mode:  # nobody has said what it is: taken for a chat model
         served &= _OF_CHAT
-    facts["modes"] = [mode for mode in _MODES if mode in served]
+    facts["modes"] = [mode for mode in MODES if mode in served]
     facts.update({name: info[name] for name in _KNOWN if isinstance(info.get(name), (int, float))})
     if "max_input_tokens" in facts:
         facts["context_window"] = facts["max_input_tokens"]

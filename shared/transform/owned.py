@@ -43,8 +43,8 @@ _PLAIN_BELOW = frozenset(
 an envelope of one. They are the operator's, shared like a deployment, and their ids pass as they are."""
 
 _TOOL_USE = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
-"""Anthropic's calls of tools: `id` is a correlation, `input` is the tool's own data. Only where such calls stand: what a
-request says of its own type anywhere else (`"conversation": {"type": "tool_use", "id": …}`) opens no door."""
+"""Anthropic's calls of tools: `id` is a correlation, `input` is the tool's own data. Only where such calls stand: what
+a request says of its type anywhere else (`"conversation": {"type": "tool_use", "id": …}`) opens no door."""
 _CALLS_STAND_BELOW = frozenset({"content", "content_block"})
 
 _OF_TALK = frozenset({"audio", "container", "conversation"})

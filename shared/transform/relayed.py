@@ -13,19 +13,23 @@ import orjson
 
 from shared import errors
 from shared.errors import ApiError
+from shared.redact import redact_deep
+from shared.transform import responses_edits
 from shared.transform.completions import TextEvents
 from shared.transform.dialects import DIALECTS
+from shared.transform.edits import fill_defaults
 from shared.transform.exchange import Asked, Part
 from shared.transform.meters import METERS, NOTHING
 from shared.transform.naming import AliasNames, name_models
 from shared.transform.owned import seal_ids
-from shared.transform.responses_edits import edit_responses
 from shared.transform.stream import EventStream
 from shared.types import Json, Usage
-from shared.usage import estimate_usage
+from shared.usage import answer_length, estimate_text, estimate_usage
 
 STORED = frozenset({"stored", "responses", "videos", "realtime"})
 """Shapes whose requests go to the resource, and in which ids hide everywhere."""
+_OWN_DEFAULTS = frozenset({"completions", "embeddings", "images", "speech"})
+"""Shapes of models that speak one language only: configured body fields are in its words."""
 ANTHROPIC_VERSION = "2023-06-01"
 """The version that every SDK of Anthropic sends (anthropic-openapi 2026-01); for clients that send none."""
 
@@ -69,9 +73,14 @@ class RelayedExchange:
         changed: Json = dict(asked.body)
         if self._shape == "stored":
             return name_models(changed, asked.endpoint.name, asked.names)
+        if asked.endpoint.name == "responses_create":
+            responses_edits.fill_defaults(changed, deployment)
+        elif self._shape in _OWN_DEFAULTS:
+            fill_defaults(changed, deployment)
+            changed = {name: value for name, value in changed.items() if name not in deployment.dropped_params}
         set_model(changed, asked.endpoint.model_at, deployment.name)
         if self._shape == "responses":
-            edit_responses(changed, deployment)
+            responses_edits.edit_responses(changed, deployment)
         elif self._shape == "completions" and asked.stream and ask_usage:
             given = changed.get("stream_options")
             changed["stream_options"] = {**(given if isinstance(given, dict) else {}), "include_usage": True}
@@ -106,9 +115,14 @@ def finisher(asked: Asked) -> Callable[[Json], None]:
     if seal is None or asked.endpoint.shape not in (*STORED, "messages"):
         return names.show
 
+    hidden = {name: alias for alias, name in asked.names.items()} | asked.deployment.hidden_names()
+
     def finish(value: Json) -> None:
         names.show(value)
         seal_ids(value, seal)
+        for holder in (value, value.get("response")):  # a response or a job that failed says why in Azure's own words
+            if isinstance(holder, dict) and isinstance(holder.get("error"), dict):
+                holder["error"] = redact_deep(holder["error"], hidden)
 
     def finish_message(value: Json) -> None:
         """Claude's container is the only thing of a message that is kept; the `id` of a tool's use is a correlation."""
@@ -128,6 +142,7 @@ class RelayedAnswer:
         self._asked = asked
         self._finish = finish
         self._usage: Usage | None = None
+        self._written = 0
         self.said: Json = {}
         """The upstream's answer, its ids not sealed; what lies deeper may be."""
         self.model = ""
@@ -141,6 +156,8 @@ class RelayedAnswer:
         value = parse(data)
         self.model = str(value.get("model") or "")
         self._usage = METERS[self._asked.endpoint.shape](value, self._asked.body)
+        if self._usage is None:
+            self._written = estimate_text(answer_length(value))
         self.said = dict(value)
         self._finish(value)
         self.ended = True
@@ -151,13 +168,16 @@ class RelayedAnswer:
         self._usage = usage
 
     def usage_or_estimate(self) -> Usage:
-        if self._usage is None:
-            return estimate_usage(self._asked.body, 0) if self._asked.endpoint.shape in _TALKS else NOTHING
-        return self._usage
+        if self._usage is not None:
+            return self._usage
+        unfinished = self.said.get("status") in ("queued", "in_progress")  # charged when it has ended
+        if self._asked.endpoint.name not in _TALKS or unfinished:
+            return NOTHING
+        return estimate_usage(self._asked.body, self._written)
 
 
-_TALKS = frozenset({"messages", "completions"})
-"""Shapes whose answers always report usage: without it, the input at least is counted by our own rule."""
+_TALKS = frozenset({"messages", "completions", "responses_create", "responses_compact"})
+"""Operations whose answers always report usage: without it, it is counted by our own rule."""
 
 
 def parse(data: bytes) -> Json:

@@ -69,7 +69,13 @@ def resolve(
             continue
         found.setdefault(entry.model_name, []).append(deployment)
         facts.setdefault(entry.model_name, facts_of(deployment, entry.model_info.model_dump(exclude_none=True)))
-    catalog = Catalog({a: tuple(rows) for a, rows in found.items()}, tuple(warnings), store_rules(file), facts)
+    catalog = Catalog(
+        {a: tuple(rows) for a, rows in found.items()},
+        tuple(warnings),
+        store_rules(file),
+        file.settings.default_models,
+        facts,
+    )
     if not problems:  # else an entry that keeps the objects may be among those that failed
         problems = unknown_resources(catalog, file, document)
     if problems:

@@ -9,6 +9,30 @@ from shared.transform.edits import drop_or_refuse, refusals
 from shared.types import Json
 
 _SHARED = ("temperature", "top_p", "top_logprobs")
+_DEFAULTS = (
+    "include max_output_tokens metadata parallel_tool_calls prompt_cache_key prompt_cache_retention safety_identifier "
+    "service_tier store temperature top_logprobs top_p truncation user".split()
+)
+"""Configured body fields that Responses knows by the same name."""
+_INNER = {"reasoning_effort": ("reasoning", "effort"), "verbosity": ("text", "verbosity")}
+
+
+def fill_defaults(body: Json, deployment: Deployment) -> None:
+    """Body fields of the configuration, which it gives in chat's words; the client's own value wins.
+
+    What Responses has no word for is left out. The body is a copy whose top level may be changed freely.
+    """
+    given = deployment.defaults
+    for name in _DEFAULTS:
+        if name in given:
+            body.setdefault(name, given[name])
+    limit = given.get("max_completion_tokens", given.get("max_tokens"))
+    if limit is not None:
+        body.setdefault("max_output_tokens", limit)
+    for name, (outer, inner) in _INNER.items():
+        holder = body.get(outer) or {}
+        if name in given and isinstance(holder, dict):
+            body[outer] = {inner: given[name], **holder}
 
 
 def edit_responses(body: Json, deployment: Deployment) -> None:
@@ -23,7 +47,9 @@ def edit_responses(body: Json, deployment: Deployment) -> None:
     for name, reason in refusals(seen, deployment):
         if name != "reasoning_effort":
             drop_or_refuse(body, name, reason, deployment)
-        elif name not in deployment.allowed_params and deployment.drop_params:
+        elif name in deployment.allowed_params:
+            continue
+        elif deployment.drop_params:
             reasoning: dict[str, Any] = {k: v for k, v in body["reasoning"].items() if k != "effort"}
             body["reasoning"] = reasoning
         else:

@@ -14,7 +14,6 @@ import orjson
 from shared import errors, sse
 from shared.catalog import Deployment
 from shared.errors import ApiError
-from shared.redact import redact_deep
 from shared.transform.dialects import Dialect
 from shared.transform.meters import NOTHING, read_stream_usage
 from shared.types import Json, Usage
@@ -137,8 +136,6 @@ class EventStream:
             error = response.get("error") if isinstance(response, dict) else None
             self.failed = True
             if not self._translators:  # the client's own language: told as it is, but for names
-                if isinstance(response, dict):
-                    response["error"] = redact_deep(error, self._deployment.hidden_names())
                 return None
             data = orjson.dumps({"error": error or {}})
         elif kind == "error" and "error" not in event:

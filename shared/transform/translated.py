@@ -21,12 +21,13 @@ from shared.transform.edits import drop_or_raise, edit_chat
 from shared.transform.exchange import Asked, Part
 from shared.transform.meters import METERS
 from shared.transform.naming import AliasNames
+from shared.transform.owned import seal_ids
 from shared.transform.relayed import ANTHROPIC_VERSION, dump, parse
 from shared.transform.responses_edits import edit_responses
 from shared.transform.stream import Events, EventStream
 from shared.types import Json, Usage
 from shared.upstream_errors import from_upstream, status_of_code
-from shared.usage import estimate_usage
+from shared.usage import answer_length, estimate_text, estimate_usage
 
 
 class Translator(Protocol):
@@ -129,11 +130,17 @@ class TranslatedExchange:
 
 
 def _shown(asked: Asked) -> Callable[[Json], None]:
-    """-> what is done in place to each answer or event: the alias, and the time where the upstream has told none."""
+    """-> what is done in place to each answer or event: the alias, and the time where the upstream has told none.
+
+    The ids of a response are sealed although nothing has kept it: clients send its items back as they came.
+    """
     names = AliasNames(asked)
+    seal = asked.seal if asked.endpoint.shape == "responses" else None
 
     def show(value: Json) -> None:
         names.show(value)
+        if seal is not None:
+            seal_ids(value, seal)
         for holder in (value, value.get("response")):
             for name in ("created", "created_at"):
                 if isinstance(holder, dict) and name in holder and not holder[name]:
@@ -160,6 +167,8 @@ class TranslatedAnswer:
         self.model = str(value.get("model") or "")
         if value.get("status") == "failed":
             raise self._failed(value)
+        if self._usage is None:
+            self._usage = estimate_usage(self._asked.body, estimate_text(answer_length(value)))
         for translator, body in self._backwards:
             value = translator.answer(value, body)
         _shown(self._asked)(value)

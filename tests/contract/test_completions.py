@@ -76,7 +76,8 @@ def test_what_only_completions_have_arrives(stack: Stack, key: Key, fake: FakeAz
     assert answer.choices[0].logprobs is not None
     assert (answer.model, answer.object) == ("instruct", "text_completion")
     assert last_upstream(fake).body == {"model": "gpt-35-turbo-instruct", "prompt": "count to 9", **given}
-    assert stack.usage(key, 1)[0]["output_tokens"] == answer.usage.completion_tokens  # type: ignore[union-attr]
+    assert answer.usage is not None
+    assert stack.usage(key, 1)[0]["output_tokens"] == answer.usage.completion_tokens
 
 
 @pytest.mark.parametrize("alias", ["instruct", "gpt-4o"])
@@ -130,8 +131,9 @@ def test_chat_model_by_translation(stack: Stack, key: Key, fake: FakeAzure, stre
 def test_what_a_chat_model_does_not_take_is_named(
     stack: Stack, key: Key, fake: FakeAzure, param: str, given: dict[str, Any]
 ) -> None:
+    body: Any = {"model": "gpt-4o", "prompt": "hi", **given}
     with stack.openai(key) as client, pytest.raises(openai.BadRequestError) as refused:
-        client.completions.create(**{"model": "gpt-4o", "prompt": "hi", **given})
+        client.completions.create(**body)
     assert (refused.value.param, refused.value.code) == (param, "unsupported_parameter")
     assert not upstream_calls(fake)
     assert stack.usage(key, 1)[0]["outcome"] == "client_error"
@@ -151,7 +153,9 @@ def test_broken_streams_end_in_an_error_event(stack: Stack, key: Key, fake: Fake
 def test_client_that_leaves_is_counted(stack: Stack, key: Key, fake: FakeAzure) -> None:
     fake.add_fault("slow_chunks", seconds=0.05)
     with RawClient(stack) as client:
-        client.post(key, {"model": "instruct", "prompt": "long 900", "max_tokens": 900, "stream": True}, "/v1/completions")
+        client.post(
+            key, {"model": "instruct", "prompt": "long 900", "max_tokens": 900, "stream": True}, "/v1/completions"
+        )
         client.read_until(b"word2")
     assert wait_for_upstream(fake, lambda r: r.closed_early or r.completed).closed_early
     (event,) = stack.usage(key, 1)

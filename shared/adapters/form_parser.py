@@ -39,7 +39,7 @@ MOST_BOUNDARY = 70
 FILE_FIELDS = frozenset("file files data image mask markup input_reference video recording audio_sample".split())
 """The fields of OpenAI's operations that hold files (its OpenAPI document of 2026-08-21), without `[]` or an index."""
 
-_INDEX = re.compile(r"\[[^\[\]]*\]$")
+_INDEX = re.compile(r"\[\d*\]$")
 _EXTENDED = re.compile(r"""filename\*\s*=\s*"?utf-8'[^']*'([^;"\s]+)""", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MEDIA_TYPE = re.compile(r"[\w.+*-]+/[\w.+*-]+[\x20-\x7e]{0,150}", re.ASCII)

@@ -139,7 +139,7 @@ def _refused(error: ApiError, request_id: str, detail: str) -> Answered:
         raise NoAnswer(kind, detail or error.message) from error
     status = error.status
     if error.code == "upstream_auth_failed":  # a gateway's clients cannot help it; here it is the caller's credential
-        status = 401
+        status, error.type = 401, "invalid_request_error"
         why = f" ({detail})" if detail and detail != error.code else ""
         error.message = f"The credential of this call was not accepted, or no token could be had for it{why}."
     headers = {**error.headers, "content-type": "application/json", "x-request-id": request_id}

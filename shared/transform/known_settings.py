@@ -50,8 +50,9 @@ def unknown_resources(catalog: Catalog, file: File, document: Document) -> list[
     ]
     if file.settings.default_resource:
         named.append(("default_resource", file.settings.default_resource))
+    remedy = f"write one of {', '.join(sorted(known))}" if known else "remove it"
     return problems + [
-        document.problem((section, field), f"no deployment is on a resource {name!r}", suggestion(name, sorted(known)))
+        document.problem((section, field), f"no deployment is on a resource {name!r}", remedy)
         for field, name in named
         if name.lower() not in known
     ]

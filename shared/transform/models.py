@@ -59,7 +59,7 @@ def facts_of(deployment: Deployment, info: Mapping[str, Any]) -> Json:
         if found[1] is not None:
             facts["max_output_tokens"] = found[1]
     served = set(deployment.serves)
-    if served & _OF_CHAT - {"completions"}:
+    if served & _OF_CHAT:
         served |= _OF_CHAT  # by translation
     if not deployment.mode:  # nobody has said what it is: taken for a chat model
         served &= _OF_CHAT

@@ -79,6 +79,8 @@ class RelayedExchange:
             fill_defaults(changed, deployment)
             changed = {name: value for name, value in changed.items() if name not in deployment.dropped_params}
         set_model(changed, asked.endpoint.model_at, deployment.name)
+        if not asked.stream:
+            changed.pop("stream_options", None)  # says nothing without a stream, and is refused by some versions
         if self._shape == "responses":
             responses_edits.edit_responses(changed, deployment)
         elif self._shape == "completions" and asked.stream and ask_usage:

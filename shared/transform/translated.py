@@ -47,9 +47,10 @@ TRANSLATORS: Mapping[tuple[Shape, Shape], str] = {
     ("responses", "chat"): "responses_on_chat",
     ("messages", "chat"): "messages_on_chat",
     ("completions", "chat"): "completions_on_chat",
+    ("chat", "completions"): "chat_on_completions",
 }
 """(client's language, upstream's language) -> module of shared.transform."""
-_PREFERRED: tuple[Shape, ...] = ("chat", "responses", "messages")
+_PREFERRED: tuple[Shape, ...] = ("chat", "responses", "messages", "completions")
 
 
 def _load(client: Shape, upstream: Shape) -> Translator:

@@ -600,3 +600,22 @@ def test_through_aiohttp() -> None:
         await runner.cleanup()
 
     asyncio.run(soon(work()))
+
+
+def test_the_beginning_of_a_file_can_be_looked_at() -> None:
+    """As far as it has come, however often, and not once it is gone."""
+
+    async def work() -> None:
+        body = written([("model", None, "", b"m"), ("file", "a", "", b"first"), ("image", "b", "", b"second")])
+        sender = Sender(body[: body.index(b"irst") + 2], then="wait")
+        form = open_form(sender, CONTENT_TYPE, LIMIT)
+        await form.fields_until("model")
+        assert b"first".startswith(form.head(0, 100))
+        sender.send(body[body.index(b"irst") + 2 :], last=True)
+        await form.fields()
+        assert [form.head(0, 3), form.head(0, 100), form.head(1, 100)] == [b"fir", b"first", b"second"]
+        assert await all_of(form.encode(same).chunks)
+        await form.discard()
+        assert form.head(0, 3) == b""
+
+    asyncio.run(work())

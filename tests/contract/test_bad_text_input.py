@@ -60,7 +60,6 @@ CASES = [
     Bad("completions", {"prompt": {"a": 1}}, TYPE, "prompt"),
     Bad("completions", {"prompt": []}, VALUE, "prompt"),
     Bad("completions", {"stream": "yes"}, TYPE, "stream"),
-    Bad("completions", {"stream_options": {}}, None, "stream_options"),
     Bad("completions", {"model": "embedding"}, "unsupported_operation", "model"),
     Bad("embeddings", {}, MISSING, "input", without=("input",)),
     Bad("embeddings", {"input": 4}, TYPE, "input"),

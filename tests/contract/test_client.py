@@ -284,7 +284,6 @@ def test_audio_out(azure: Azure, tmp_path: Path) -> None:
     assert azure.record().usage.audio_output_tokens > 0
 
 
-@pytest.mark.xfail(reason="chat_on_completions is not in the table of translators yet", raises=openai.BadRequestError)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_instruct_models(azure: Azure, stream: bool) -> None:
     question: Any = [{"role": "user", "content": "What is the weather like in Boston?"}]

@@ -6,6 +6,7 @@ any more fails as well.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +19,12 @@ from local.fake_azure.media.pictures import picture
 from shared.endpoints import ENDPOINTS
 from tests.support.scenarios import EVAL, GRADER, RUN, SDP, Caller, Form, Ids, Json, events_of, wav
 from tests.support.specs import ANTHROPIC, EVENTS, JSON, OPENAI, judge, named, spec, specs_of
-from tests.support.stack import Key, Stack
+from tests.support.stack import Key, Stack, upstream_calls
 
 type Body = Json | Form | str | None
 type Known = Mapping[str, str]
-"""Place -> why the gateway's answer differs there."""
-NONE: Ids = {}
+"""Place -> why answers differ there."""
+NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -56,32 +57,33 @@ SCHEMA: Json = {"name": "place", "schema": {**PLACE, "additionalProperties": Fal
 COUNTED = {"stream": True, "stream_options": {"include_usage": True}}
 IMAGE = ("image", "a.png", picture("a"), "image/png")
 SOUND = ("file", "a.wav", wav(), "audio/wav")
+VERBOSE = Form({"model": "whisper", "response_format": "verbose_json"}, (SOUND,))
+TEXT = Form({"purpose": "assistants"}, (("file", "a.txt", b"words", "text/plain"),))
 
 
-def of_chat(model: str, known: Known | None = None, **more: Any) -> list[Row]:
+def talk(name: str, model: str, asked: Json, tools: Json, whole: Known = NONE, stream: Known = NONE) -> list[Row]:
     """What every model that talks is asked: a text and tools, whole and streamed."""
-    asked: Json = {"model": model, "messages": HELLO, **more}
-    tools: Json = {**asked, "messages": WEATHER, "tools": CHAT_TOOLS}
-    bodies = {"": asked, "stream": {**asked, **COUNTED}, "tools": tools, "tools-stream": {**tools, "stream": True}}
-    return [Row("chat_completions", f"{model}-{k}", body, known=known or {}) for k, body in bodies.items()]
+    asked = {"model": model, **asked}
+    tools = {**asked, **tools}
+    bodies = (("", asked), ("tools", tools))
+    return [Row(name, f"{model}-{label}", body, known=whole) for label, body in bodies] + [
+        Row(name, f"{model}-stream-{label}", {**body, "stream": True}, known=stream) for label, body in bodies
+    ]
 
 
-def of_responses(model: str, known: Known | None = None, **more: Any) -> list[Row]:
-    asked: Json = {"model": model, "input": "count to 3", **more}
-    tools: Json = {**asked, "input": WEATHER, "tools": RESPONSES_TOOLS}
-    bodies = {
-        "": asked, "stream": {**asked, "stream": True}, "tools": tools, "tools-stream": {**tools, "stream": True},
-    }  # fmt: skip
-    return [Row("responses_create", f"{model}-{k}", body, known=known or {}) for k, body in bodies.items()]
+def of_chat(model: str, whole: Known = NONE, stream: Known = NONE) -> list[Row]:
+    tools: Json = {"messages": WEATHER, "tools": CHAT_TOOLS}
+    return talk("chat_completions", model, {"messages": HELLO}, tools, whole, stream)
 
 
-def of_messages(model: str, known: Known | None = None, **more: Any) -> list[Row]:
-    asked: Json = {"model": model, "max_tokens": 2048, "messages": HELLO, **more}
-    tools: Json = {**asked, "messages": WEATHER, "tools": CLAUDE_TOOLS}
-    bodies = {
-        "": asked, "stream": {**asked, "stream": True}, "tools": tools, "tools-stream": {**tools, "stream": True},
-    }  # fmt: skip
-    return [Row("messages", f"{model}-{k}", body, known=known or {}) for k, body in bodies.items()]
+def of_responses(model: str, whole: Known = NONE, stream: Known = NONE) -> list[Row]:
+    return talk("responses_create", model, {"input": "count to 3"}, {"tools": RESPONSES_TOOLS, "input": WEATHER},
+                whole, stream)  # fmt: skip
+
+
+def of_messages(model: str, whole: Known = NONE, stream: Known = NONE, **more: Any) -> list[Row]:
+    asked: Json = {"max_tokens": 2048, "messages": HELLO, **more}
+    return talk("messages", model, asked, {"messages": WEATHER, "tools": CLAUDE_TOOLS}, whole, stream)
 
 
 def of_form(name: str, **fields: str) -> Row:
@@ -106,9 +108,10 @@ DATED_JOB = {
     "/": "Azure's dated versions lack fields, as recorded",
     "/status": "Azure's dated versions know a status more, as recorded",
 }
-THINKING = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 TALK = (
-    *(line for model in ("gpt-4o", "gpt-5", "grok-4", "codex", "claude") for line in of_chat(model)),
+    *of_chat("gpt-4o"), *of_chat("codex"), *of_chat("claude"), *of_chat("gpt-5", NO_PRINT, NO_PRINT),
+    *of_chat("grok-4", stream=NO_FINISH),
+    Row("chat_completions", "usage", {"model": "gpt-4o", "messages": HELLO, **COUNTED}),
     Row("chat_completions", "two-choices", {"model": "gpt-4o", "messages": HELLO, "n": 2, "logprobs": True}),
     Row("chat_completions", "async-filter", {"model": "asyncfilter", "messages": HELLO, "stream": True}),
     Row("chat_completions", "schema", {
@@ -118,22 +121,26 @@ TALK = (
         "model": "audio", "messages": HELLO, "modalities": ["text", "audio"],
         "audio": {"voice": "alloy", "format": "wav"},
     }),
-    *(line for model in ("gpt-4o-v1", "gpt-5", "grok-4", "claude") for line in of_responses(model)),
+    *of_responses("grok-4"), *of_responses("claude"),
+    *of_responses("gpt-4o-v1", USER, RESPONSE_EVENTS), *of_responses("gpt-5", USER, RESPONSE_EVENTS),
     Row("responses_create", "reasoning", {
         "model": "gpt-5", "input": "count to 3", "reasoning": {"effort": "high", "summary": "auto"}, "stream": True,
         "include": ["reasoning.encrypted_content"],
-    }),
-    Row("responses_create", "background", {"model": "gpt-4o-v1", "input": "count to 3", "background": True}),
-    Row("responses_create", "cut", {"model": "gpt-4o-v1", "input": "count to 99", "max_output_tokens": 16}),
-    *(line for model in ("claude", "gpt-4o", "codex") for line in of_messages(model)),
-    *of_messages("claude-new", **{"thinking": {"type": "adaptive"}}),
-    *of_messages("claude-named", **THINKING),
+    }, known=RESPONSE_EVENTS),
+    Row("responses_create", "background", {"model": "gpt-4o-v1", "input": "count to 3", "background": True},
+        known=USER | UNUSED),
+    Row("responses_create", "cut", {"model": "gpt-4o-v1", "input": "count to 99", "max_output_tokens": 16},
+        known=USER),
+    *of_messages("gpt-4o"), *of_messages("codex"), *of_messages("claude", stream=PING),
+    *of_messages("claude-new", stream=PING, thinking={"type": "adaptive"}),
+    *of_messages("claude-named", stream=PING, thinking={"type": "enabled", "budget_tokens": 1024}),
     Row("messages_count_tokens", "claude", {"model": "claude", "messages": HELLO}),
     Row("messages_count_tokens", "gpt-4o", {"model": "gpt-4o", "messages": HELLO}),
     *(
-        Row("completions", f"{model}-{stream}", {"model": model, "prompt": "count to 3", "stream": stream})
+        Row("completions", f"{model}-{'stream' if known else ''}",
+            {"model": model, "prompt": "count to 3", "stream": bool(known)}, known=known)
         for model in ("instruct", "gpt-4o")
-        for stream in (False, True)
+        for known in (NONE, CHUNKS)
     ),
     Row("embeddings", "float", {"model": "embedding", "input": ["a", "b"]}),
     Row("embeddings", "split", {"model": "embedding", "input": ["a"] * 2049}),
@@ -143,10 +150,11 @@ TALK = (
 )  # fmt: skip
 
 STATE = (
-    row("responses_retrieve", Caller.response),
-    row("responses_retrieve", lambda c: c.response(background=True), query="stream=true", label="stream"),
+    row("responses_retrieve", Caller.response, known=USER),
+    row("responses_retrieve", lambda c: c.response(background=True), query="stream=true", label="stream",
+        known=RESPONSE_EVENTS),
     row("responses_delete", Caller.response),
-    row("responses_cancel", lambda c: c.response(background=True, input="long 500")),
+    row("responses_cancel", lambda c: c.response(background=True, input="long 500"), known=USER | UNUSED),
     row("responses_input_items", Caller.response),
     row("responses_compact", body={"model": "gpt-4o-v1", "input": HELLO}),
     row("responses_input_tokens", body={"model": "gpt-4o-v1", "input": "hi"}),
@@ -172,13 +180,14 @@ MEDIA = (
     of_form("images_edits", model="image", prompt="a hat"),
     of_form("images_edits", model="image", prompt="a hat", stream="true", partial_images="1"),
     Row("audio_speech", "stream", {"model": "tts", "input": "hello", "voice": "alloy", "stream_format": "sse"}),
-    Row("audio_speech", "whole", {"model": "tts", "input": "hello", "voice": "alloy"}),
+    Row("audio_speech", "whole", {"model": "tts", "input": "hello", "voice": "alloy"},
+        known={"HTTP": "the content type says which format it is, as OpenAI's own does"}),
     of_form("audio_transcriptions", model="whisper"),
-    of_form("audio_transcriptions", model="whisper", response_format="verbose_json"),
+    Row("audio_transcriptions", "verbose", VERBOSE, schema="CreateTranscriptionResponseVerboseJson"),
     of_form("audio_transcriptions", model="transcribe"),
     of_form("audio_transcriptions", model="transcribe", stream="true"),
     of_form("audio_translations", model="whisper"),
-    of_form("audio_translations", model="whisper", response_format="verbose_json"),
+    Row("audio_translations", "verbose", VERBOSE, schema="CreateTranslationResponseVerboseJson"),
     Row("videos_create", "json", {"model": "sora", "prompt": "a cat", "seconds": "4"}),
     row("videos_list", lambda c: c.video() and NONE),
     row("videos_retrieve", Caller.video),
@@ -195,7 +204,8 @@ MEDIA = (
 )  # fmt: skip
 
 FILES = (
-    Row("files_create", "", Form({"purpose": "assistants"}, (("file", "a.txt", b"words", "text/plain"),))),
+    Row("files_create", "", TEXT),
+    Row("files_create", "dated", TEXT, dated=True, known=CREATED),
     row("files_list", lambda c: c.file() and NONE),
     row("files_list", label="empty"),
     row("files_retrieve", lambda c: {"file_id": c.file()}),
@@ -209,6 +219,7 @@ FILES = (
         lambda c, ids: {"part_ids": [c.part(ids["upload_id"])]}),
     row("uploads_cancel", lambda c: {"upload_id": c.upload()["id"]}),
     row("fine_tuning_jobs_create", body=lambda c, _: c.job_order()),
+    row("fine_tuning_jobs_create", body=lambda c, _: c.job_order(), label="dated", dated=True, known=DATED_JOB),
     row("fine_tuning_jobs_list", lambda c: c.job() and NONE),
     *(row("fine_tuning_jobs_retrieve", lambda c, s=s: c.job(s), label=s) for s in ("queued", "succeeded")),
     row("fine_tuning_jobs_cancel", Caller.job),
@@ -217,7 +228,7 @@ FILES = (
     row("fine_tuning_jobs_events", Caller.job),
     row("fine_tuning_jobs_checkpoints", lambda c: c.job("succeeded")),
     row("fine_tuning_graders_run", body={"grader": GRADER, "model_sample": "1", "item": {"answer": "1"}}),
-    row("fine_tuning_graders_validate", body={"grader": GRADER}),
+    *(row("fine_tuning_graders_validate", body={"grader": GRADER}, label=n, dated=bool(n)) for n in ("", "dated")),
     row("vector_stores_create", body=lambda c, _: {"name": "a", "file_ids": [c.file()], "metadata": {"a": "b"}}),
     row("vector_stores_list", lambda c: c.vector_store() and NONE),
     row("vector_stores_retrieve", Caller.vector_store),
@@ -249,12 +260,12 @@ FILES = (
     row("evals_update", Caller.eval, {"name": "other"}),
     row("evals_delete", Caller.eval),
     row("evals_runs_create", Caller.eval, RUN),
-    row("evals_runs_list", Caller.eval_run),
-    row("evals_runs_retrieve", lambda c: c.eval_run("completed")),
-    row("evals_runs_cancel", Caller.eval_run),
+    row("evals_runs_list", Caller.eval_run, known={"/data/*/error": NO_ERROR}),
+    row("evals_runs_retrieve", lambda c: c.eval_run("completed"), known={"/error": NO_ERROR}),
+    row("evals_runs_cancel", Caller.eval_run, known={"/error": NO_ERROR}),
     row("evals_runs_delete", Caller.eval_run),
-    row("evals_runs_output_items_list", lambda c: c.eval_run("completed")),
-    row("evals_runs_output_items_retrieve", Caller.output_item),
+    row("evals_runs_output_items_list", lambda c: c.eval_run("completed"), known={"/data/*/sample/error": NO_ERROR}),
+    row("evals_runs_output_items_retrieve", Caller.output_item, known={"/sample/error": NO_ERROR}),
 )  # fmt: skip
 
 
@@ -293,3 +304,67 @@ def test_answer(callers: Mapping[bool, Caller], fake: FakeAzure, row: Row) -> No
 
 def media_of(reply: httpx.Response) -> str:
     return reply.headers.get("content-type", "").partition(";")[0]
+
+
+# Errors.
+
+ANSWERED = {name: row for name, row in ENDPOINTS.items() if row.target != "here" or row.shape == "models"}
+PLACES = {name: "x" for row in ANSWERED.values() for name in re.findall(r"{\*?(\w+)}", row.path)}
+
+
+def wrong(operation: str, reply: httpx.Response, status: int) -> list[str]:
+    """What is wrong with an error answer."""
+    if reply.status_code != status:
+        return [f"{operation}: {reply.status_code} {reply.text}"]
+    assert media_of(reply) == JSON
+    return wrong_error(operation, reply.json())
+
+
+def wrong_error(operation: str, body: Any) -> list[str]:
+    judges = spec(ANTHROPIC if operation.startswith("messages") else OPENAI)
+    return [f"{operation}: {problem}" for problem in judges.problems(named("ErrorResponse"), body)]
+
+
+def test_every_operation_is_judged() -> None:
+    assert {row.name for row in ROWS} == ANSWERED.keys()
+    assert all(specs_of(row.method, row.path) for row in ANSWERED.values())
+
+
+def test_wrong_keys(stack: Stack) -> None:
+    nobody = Caller(stack, None)
+    assert [w for name in ANSWERED for w in wrong(name, nobody.send(name, ids=PLACES), 401)] == []
+
+
+def test_unknown_ids(callers: Mapping[bool, Caller], fake: FakeAzure) -> None:
+    bodies = {name: {field: [] for field in row.required} if row.body == "json" else None for name, row in ANSWERED.items()}
+    asked = [name for name, row in ANSWERED.items() if row.target == "id" and row.body in ("json", "none")]
+    found = [w for name in asked for w in wrong(name, callers[False].send(name, bodies[name], PLACES), 404)]
+    assert found == []
+    assert upstream_calls(fake) == []
+
+
+def test_unknown_models_and_bad_bodies(callers: Mapping[bool, Caller], fake: FakeAzure) -> None:
+    asked = [row for row in ANSWERED.values() if row.target == "model" and row.body == "json"]
+    for status, body in ((404, {"model": "unknown", "session": {"model": "unknown"}}), (400, ["no object"])):
+        for row in asked:
+            given = {**dict.fromkeys(row.required, "x"), **body} if isinstance(body, dict) else body
+            assert wrong(row.name, callers[False].send(row.name, given), status) == []
+    assert upstream_calls(fake) == []
+
+
+UPSTREAM = {row_id: next(row for row in ROWS if named_row(row) == row_id) for row_id in (
+    "chat_completions-gpt-4o", "chat_completions-codex", "chat_completions-claude", "chat_completions-grok-4",
+    "responses_create-gpt-4o-v1", "responses_create-claude", "messages-claude", "messages-gpt-4o", "messages-codex",
+    "messages_count_tokens-claude", "completions-instruct", "embeddings-float", "images_generations-image",
+    "audio_speech-whole", "moderations-text", "files_create", "vector_stores_create", "realtime_client_secrets",
+)}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UPSTREAM)
+@pytest.mark.parametrize(("fault", "status"), [(400, 400), (429, 429), (500, 502)])
+def test_refusals_from_upstream(stack: Stack, key: Key, fake: FakeAzure, name: str, fault: int, status: int) -> None:
+    row, caller = UPSTREAM[name], Caller(stack, key)
+    body = row.body(caller, NONE) if callable(row.body) else row.body
+    fake.clear()
+    fake.add_fault("status", status=fault, times=-1, retry_after=1)
+    assert wrong(row.name, caller.send(row.name, body), status) == []

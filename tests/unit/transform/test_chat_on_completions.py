@@ -63,7 +63,10 @@ REFUSED: list[tuple[Json, str]] = [
     ({"modalities": ["text", "audio"]}, "modalities"),
     ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "c"}]}, "messages[0]"),
     ({"messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": "c"}]}]}, "messages[0]"),
-    ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u"}}]}]}, "messages[0].content"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u"}}]}]},
+        "messages[0].content",
+    ),
     ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
 ]
 

@@ -43,7 +43,7 @@ KNOWN = [
                                                   "modes": ["embeddings"]}),
     Known("model: azure/whisper", {"owned_by": "openai", "modes": ["transcription"]}),
     Known("model: azure_text/gpt-35-turbo-instruct", {"owned_by": "openai", "context_window": 4_097,
-                                                      "max_output_tokens": 4_097, "modes": ["completions"]}),
+                                                      "max_output_tokens": 4_097, "modes": ["chat", "responses", "messages", "completions"]}),
     Known("model: content_safety/text", {"owned_by": "azure", "modes": ["moderations"]}),
 ]  # fmt: skip
 

@@ -465,9 +465,14 @@ async def evals_runs_retrieve(req: Request) -> Response:
     return await serve("evals_runs_retrieve", req)
 
 
-@app.route("v1/evals/{eval_id}/runs/{run_id}", methods=["POST"])
+@app.route("v1/evals/{eval_id}/runs/{run_id}/cancel", methods=["POST"])
 async def evals_runs_cancel(req: Request) -> Response:
     return await serve("evals_runs_cancel", req)
+
+
+@app.route("v1/evals/{eval_id}/runs/{run_id}", methods=["POST"])
+async def evals_runs_cancel_bare(req: Request) -> Response:
+    return await serve("evals_runs_cancel_bare", req)
 
 
 @app.route("v1/evals/{eval_id}/runs/{run_id}", methods=["DELETE"])

@@ -5,7 +5,7 @@ All of it before any upstream is asked. Raises ApiError 4xx; nothing here does I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -59,19 +59,7 @@ class Admission:
                 call.choices = [self._keeper(call, principal, opener)]
             if target == "resource" and not call.endpoint.name.startswith(_OF_MODELS):
                 call.body.pop("model", None)  # it has chosen the resource, which does not know it
-        call.open, call.opened = self._later(opener), opener.opened
-
-    def _later(self, opener: Opener) -> Callable[[str], str]:
-        """Opens ids that come once it is decided where the call goes; what another resource keeps is a 404."""
-        bound = list(opener.resources)
-
-        def later(public_id: str) -> str:
-            upstream_id = opener(public_id)
-            if bound and opener.resources != bound:
-                raise errors.no_such_object()
-            return upstream_id
-
-        return later
+        call.opener = opener
 
     async def _body(self, call: Call, opener: Opener) -> Json:
         request, endpoint = call.request, call.endpoint

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import orjson
 
 from shared.errors import ApiError
-from shared.types import Json
+from shared.types import Json, RawHeaders
 
 TYPES: Mapping[int, str] = {
     401: "authentication_error",
@@ -54,6 +54,12 @@ _PLACE = re.compile(
 
 def type_of(status: int) -> str:
     return TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
+
+
+def request_id_headers(request_id: str, *, anthropic: bool) -> RawHeaders:
+    """The id of a call, as OpenAI's clients read it, and for Anthropic's clients under their name as well."""
+    headers: RawHeaders = [(b"x-request-id", request_id.encode())]
+    return [*headers, (b"request-id", request_id.encode())] if anthropic else headers
 
 
 def anthropic_body(error: ApiError, request_id: str) -> bytes:

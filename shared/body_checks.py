@@ -79,7 +79,7 @@ def check_form(endpoint: Endpoint, fields: Json, form: Form) -> None:
         if not fields.get(name):
             raise bad_request(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
     _check_values(endpoint, fields)
-    if form.complete and not form.files and endpoint.body == "form":
+    if form.complete and not form.files and (endpoint.body == "form" or endpoint.name == "images_edits"):
         raise bad_request(
             "The form holds no file. Send one as a part with a filename: -F file=@NAME with curl, open(NAME, 'rb') in "
             "Python.",

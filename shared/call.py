@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.catalog import Deployment
 from shared.endpoints import Endpoint
+from shared.objects import Opener
 from shared.ports import Client
 from shared.transform import Answer, Stream
 from shared.types import ApiRequest, Json, Outcome, Principal, Usage, UsageRecord
@@ -39,10 +39,8 @@ class Call:
     stream: bool = False
     raw_type: str = ""
     """Of a body that is neither JSON nor a form."""
-    open: Callable[[str], str] | None = None
-    """Opens an id of the caller's, for a form whose fields are read later."""
-    opened: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    """(upstream's id, client's id) of each id in the request: what of an error's text must be put back."""
+    opener: Opener | None = None
+    """Has opened the request's ids; opens those of a form's later fields."""
     deployment: Deployment | None = None
     attempts: int = 0
     status: int = 200

@@ -12,8 +12,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from shared import errors
+from shared.anthropic_errors import request_id_headers
 from shared.call import Call
 from shared.catalog import Deployment
+from shared.endpoints import ANTHROPIC
 from shared.errors import ApiError, UpstreamFailed
 from shared.owners import Owners
 from shared.ports import CallLog, StoreUnavailable, UsageLog
@@ -81,12 +83,13 @@ class Delivery:
         """The head is good: read the body, or the beginning of the stream. Raises as `_attempt`."""
         kind = upstream.headers.get("content-type") or ""
         endpoint = call.endpoint
+        call.status = upstream.status
         if endpoint.raw and (endpoint.shape == "stored" or not kind.startswith((JSON, "text/"))):
             rewrite = None
             if endpoint.name == "files_content" and served.asked.seal:  # which may be the output of a batch
                 rewrite = JsonLineSealer(served.asked.seal)
             return await self._streamed(call, served, PassedStream(served.asked, rewrite), upstream, kind or _UNKNOWN)
-        if call.stream and not kind.startswith(JSON):
+        if call.stream and not kind.startswith((JSON, "text/plain")):  # a model that does not stream answers whole
             return await self._streamed(call, served, served.plan.stream(), upstream, EVENTS)
         answer = served.plan.answer()
         body = await read_all(upstream, self.limits.answer_body)
@@ -100,7 +103,7 @@ class Delivery:
 
     def local(self, call: Call, data: bytes) -> Reply:
         """An answer of the gateway's own."""
-        return Reply(200, _client_headers(call.request.id, {}), data, lambda gone: self._finish(call, None, gone))
+        return Reply(200, _client_headers(call, {}), data, lambda gone: self._finish(call, None, gone))
 
     async def _whole(
         self, call: Call, served: Served, answer: Answer, read: Callable[[], bytes], upstream: UpstreamReply, kind: str
@@ -113,7 +116,7 @@ class Delivery:
         if call.endpoint.kind or call.endpoint.shape == "stored":
             await self.owners.note(call, served.deployment, answer)
         await self._settle_early(call)
-        headers = _client_headers(call.request.id, upstream.headers)
+        headers = _client_headers(call, upstream.headers)
         kind = kind if call.endpoint.raw and kind else JSON
         return Reply(upstream.status, headers, data, lambda gone: self._finish(call, None, gone), kind)
 
@@ -126,7 +129,7 @@ class Delivery:
             raise
         call.answer = stream
         events = self._events(call, stream, pump, first)
-        headers = _client_headers(call.request.id, upstream.headers)
+        headers = _client_headers(call, upstream.headers)
         if isinstance(stream, PassedStream) and stream.unchanged:
             headers += [(n.encode(), v.encode("latin-1")) for n in _OF_FILES if (v := upstream.headers.get(n))]
         if (place := upstream.headers.get("location")) and served.asked.seal:
@@ -218,8 +221,8 @@ def _failure(call: Call, stream: Stream) -> ApiError | None:
     return None
 
 
-_OF_FILES = ("content-length", "content-disposition", "content-range", "accept-ranges")
-"""Headers of a file that passes unchanged."""
+_OF_FILES = ("content-length", "content-range", "accept-ranges")
+"""Headers of a file that passes unchanged. Its name (content-disposition) may hold Azure's own id."""
 
 
 def _sealed_location(call: Call, place: str, seal: Callable[[str], str]) -> bytes:
@@ -251,8 +254,8 @@ _PASSED = (
 """Upstream headers that reach the client. Everything else, deployment names and regions included, does not."""
 
 
-def _client_headers(request_id: str, upstream: Mapping[str, str]) -> RawHeaders:
-    headers: RawHeaders = [(b"x-request-id", request_id.encode())]
+def _client_headers(call: Call, upstream: Mapping[str, str]) -> RawHeaders:
+    headers = request_id_headers(call.request.id, anthropic=call.endpoint.shape in ANTHROPIC)
     for name in _PASSED:
         if (value := upstream.get(name)) is not None:
             headers.append((name.encode(), value.encode("latin-1")))

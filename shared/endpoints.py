@@ -21,6 +21,8 @@ Target = Literal["model", "id", "resource", "list", "here"]
 """What decides where a call goes: the alias it names, the ids in its path, the resource that keeps what it creates
 (told by ids or an alias in the request, else the default one), the caller's own index of objects, or nobody."""
 BodyKind = Literal["json", "form", "json_or_form", "sdp", "none"]
+ANTHROPIC: frozenset[Shape] = frozenset({"messages", "count"})
+"""Shapes of Anthropic's API: their errors and headers are as its clients expect them."""
 MB = 1024 * 1024
 SMALL = 64 * 1024
 UPLOAD = 100 * MB
@@ -201,7 +203,8 @@ _ROWS = (
     _stored("evals_runs_create", "POST", "evals/{eval_id}/runs", "id", "data_source"),
     _stored("evals_runs_list", "GET", "evals/{eval_id}/runs", query=(*_PAGE, "status")),
     _stored("evals_runs_retrieve", "GET", "evals/{eval_id}/runs/{run_id}"),
-    _stored("evals_runs_cancel", "POST", "evals/{eval_id}/runs/{run_id}"),
+    _stored("evals_runs_cancel", "POST", "evals/{eval_id}/runs/{run_id}/cancel"),  # as openai 3.54 calls it
+    _stored("evals_runs_cancel_bare", "POST", "evals/{eval_id}/runs/{run_id}"),  # as both specifications say
     _stored("evals_runs_delete", "DELETE", "evals/{eval_id}/runs/{run_id}"),
     _stored("evals_runs_output_items_list", "GET", "evals/{eval_id}/runs/{run_id}/output_items",
             query=(*_PAGE, "status")),

@@ -17,7 +17,7 @@ from shared.admission import Admission
 from shared.call import Call
 from shared.catalog import Catalog, Deployment
 from shared.delivery import Delivery, Refused, Served
-from shared.endpoints import ENDPOINTS
+from shared.endpoints import ANTHROPIC, ENDPOINTS
 from shared.errors import ApiError, UpstreamFailed
 from shared.owners import Owners
 from shared.ports import CallLog, Client, KeyStore, OwnedObject, StoreUnavailable, Upstream
@@ -167,7 +167,7 @@ class Gateway:
     def _refused(self, call: Call, deployment: Deployment, reply: UpstreamReply, body: bytes) -> Refused:
         if reply.status == 404 and call.endpoint.target == "id":
             return Refused(404, errors.no_such_object())
-        hidden = deployment.hidden_names() | dict(call.opened)
+        hidden = deployment.hidden_names() | dict(call.opener.opened if call.opener else ())
         return Refused(reply.status, from_upstream(reply.status, reply.headers, body, hidden))
 
     def _asked(self, call: Call, deployment: Deployment) -> Asked:
@@ -182,13 +182,13 @@ class Gateway:
             deployment=deployment,
             stream=call.stream,
             seal=self.admission.registry.sealer(deployment.resource, principal),
-            open=call.open,
+            open=call.opener.on(deployment.resource) if call.opener and call.request.form else None,
             form=call.request.form,
             raw=call.request.body,
             raw_type=call.raw_type,
             now=int(call.at),
             names=self.admission.names_on(deployment.resource, principal) if named else {},
-            headers=call.request.headers if shape in ("messages", "count") else {},
+            headers=call.request.headers if shape in ANTHROPIC else {},
         )
 
     async def _whole(self, call: Call, deployment: Deployment, plan: Exchange, part: Part) -> bytes:

@@ -6,7 +6,7 @@ Pure. What an envelope is made of is ids.py's business, where ids hide in a body
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from shared import errors
 from shared.catalog import Catalog, Deployment
@@ -71,6 +71,18 @@ class Opener:
         if resource not in self.resources:
             self.resources.append(resource)
         return upstream_id
+
+    def on(self, resource: str) -> Callable[[str], str]:
+        """Opens ids that come once it is decided where the call goes: what another resource keeps is a 404."""
+
+        def open_there(public_id: str) -> str:
+            other = self.apart()
+            upstream_id = other(public_id)
+            if other.resources != [resource]:
+                raise errors.no_such_object()
+            return upstream_id
+
+        return open_there
 
     def apart(self) -> Opener:
         """An opener of the same request that counts resources for itself."""

@@ -154,7 +154,8 @@ class Owners:
             self.log.warning("object index unavailable", request_id=call.request.id, error=str(error))
         rows = [value for value in found if value is not None]
         ids = [row.get("id") for row in rows]
-        ends: Json = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
+        # never null: OpenAI's specification has strings here, also of an empty list (2026-08-21)
+        ends: Json = {"first_id": ids[0] if ids else "", "last_id": ids[-1] if ids else ""}
         return orjson.dumps({"object": "list", "data": rows, **ends, "has_more": page.more})
 
     async def _see(self, call: Call, owner: str, page: Page, found: list[Json | None]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from shared.endpoints import ENDPOINTS, Endpoint
+from shared.endpoints import ANTHROPIC, ENDPOINTS, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def find(method: str, path: str) -> Found | None:
         rows = [row for row in rows if row.deployed]
     elif lower[:1] == ["anthropic"]:
         parts = parts[2:] if lower[1:2] == ["v1"] else parts[1:]
-        rows = [row for row in rows if row.shape in ("messages", "count")]
+        rows = [row for row in rows if row.shape in ANTHROPIC]
     else:
         parts = parts[next(len(p) for p in _PREFIXES if tuple(lower[: len(p)]) == p) :]
     return _match(method, parts, rows, given)

@@ -26,7 +26,7 @@ from shared.admission import Admission
 from shared.catalog import Catalog
 from shared.delivery import Delivery, Limits
 from shared.document import Document, read_document
-from shared.endpoints import ENDPOINTS, Endpoint
+from shared.endpoints import ANTHROPIC, ENDPOINTS, Endpoint
 from shared.errors import ApiError, ConfigError, UpstreamFailed
 from shared.gateway import Gateway
 from shared.health import live, ready
@@ -96,12 +96,12 @@ class Service:
             request_id = api_request.id
             return await self._dispatch(endpoint, gateway, api_request, request, cors)
         except ApiError as error:
-            return error_response(error, cors, request_id, anthropic=endpoint.shape in _ANTHROPIC)
+            return error_response(error, cors, request_id, anthropic=endpoint.shape in ANTHROPIC)
         except ClientGone:
             return Response(status_code=499)
         except Exception as error:
             self._log.error("unexpected failure", endpoint=name, request_id=request_id, error=repr(error))
-            return error_response(errors.internal_error(), cors, request_id, anthropic=endpoint.shape in _ANTHROPIC)
+            return error_response(errors.internal_error(), cors, request_id, anthropic=endpoint.shape in ANTHROPIC)
 
     async def _dispatch(
         self, endpoint: Endpoint, gateway: Gateway, api_request: ApiRequest, request: Request, cors: RawHeaders
@@ -220,10 +220,6 @@ async def _vault_values(document: Document, vault: Secrets) -> dict[str, str]:
         if isinstance(value, BaseException) and not isinstance(value, UpstreamFailed):
             raise value
     return {name: value for name, value in zip(names, found, strict=True) if isinstance(value, str)}
-
-
-_ANTHROPIC = frozenset({"messages", "count"})
-"""Shapes whose errors are told as Anthropic tells them."""
 
 
 def _and_discard(finish: Callable[[bool], Awaitable[None]], form: Form) -> Callable[[bool], Awaitable[None]]:

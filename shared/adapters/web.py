@@ -17,7 +17,7 @@ from starlette.types import Receive
 
 from shared import errors
 from shared.adapters.form import open_form
-from shared.anthropic_errors import anthropic_body
+from shared.anthropic_errors import anthropic_body, request_id_headers
 from shared.endpoints import Endpoint
 from shared.errors import ApiError
 from shared.payload import check_size
@@ -143,7 +143,7 @@ def error_response(error: ApiError, headers: RawHeaders, request_id: str = "", *
     body = anthropic_body(error, request_id) if anthropic else error.body()
     response = json_response(body, headers, error.status)
     if request_id:
-        response.raw_headers.append((b"x-request-id", request_id.encode()))
+        response.raw_headers += request_id_headers(request_id, anthropic=anthropic)
     for name, value in error.headers.items():
         response.raw_headers.append((name.encode(), value.encode("latin-1")))
     return response

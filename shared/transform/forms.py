@@ -13,7 +13,7 @@ from shared.transform.dialects import DIALECTS
 from shared.transform.exchange import Part
 from shared.transform.images import ImageStream
 from shared.transform.meters import METERS, last_time
-from shared.transform.owned import ID_FIELDS
+from shared.transform.owned import is_id_field
 from shared.transform.relayed import RelayedAnswer, RelayedExchange, finisher, parse, set_model
 from shared.transform.sound import HEAD, seconds_of
 from shared.transform.stream import EventStream
@@ -46,7 +46,7 @@ class FormExchange(RelayedExchange):
             return [(name, orjson.dumps(session).decode())]
         if name in _ROUTING and asked.endpoint.target == "resource":
             return []
-        if asked.open and value and _holds_id(name):
+        if asked.open and value and is_id_field(name):
             return [(name, asked.open(value))]
         return [(name, value)]
 
@@ -61,12 +61,6 @@ class FormExchange(RelayedExchange):
             return ImageStream(asked)
         dialect = DIALECTS[self._shape]
         return EventStream(dialect, dialect, (), asked.body, asked.deployment, finisher(asked))
-
-
-def _holds_id(name: str) -> bool:
-    """Whether a field holds an id: `file_ids[]`, `input_reference[file_id]`, `video[id]`."""
-    steps = [step for step in name.replace("]", "").split("[") if step]
-    return bool(steps) and (steps[-1] in ID_FIELDS or steps[-1] == "id" or name == "video")
 
 
 _DECIDING = frozenset({"model", "stream"})

@@ -39,9 +39,11 @@ def _images(answer: Json, body: Mapping[str, Any]) -> Usage:
     return replace(found, images=count, image_kind=kind[:64])
 
 
-def _speech(_: Json, body: Mapping[str, Any]) -> Usage:
+def _speech(answer: Json, body: Mapping[str, Any]) -> Usage:
+    """Characters as asked; tokens where they are reported, in the last event of a stream."""
     text = body.get("input")
-    return Usage(characters=len(text) if isinstance(text, str) else 0)
+    found = read_usage(answer.get("usage")) or NOTHING
+    return replace(found, characters=len(text) if isinstance(text, str) else 0)
 
 
 def _transcription(answer: Json, body: Mapping[str, Any]) -> Usage:

@@ -52,12 +52,14 @@ _BELOW = ("data_source", "testing_criteria", "grader", "graders", "method", "rei
 
 
 def name_models(body: Json, endpoint: str, names: Mapping[str, str]) -> Json:
-    """-> the body with aliases replaced by deployment names, where evaluations and graders name a model.
+    """-> the body with aliases replaced by deployment names, where evaluations, graders and sessions name a model.
 
     names: alias -> deployment, of those that the caller may use on the resource. Raises ApiError 404 for any other:
     a deployment's own name would pass by the key's list of models. What a fine-tuning job itself is about (`model`)
     is a model of Azure's, no deployment, and stays.
     """
+    if endpoint == "realtime_calls_accept" and body.get("model") is not None:
+        return {**body, "model": _named({"model": str(body["model"])}, names)["model"]}
     if not endpoint.startswith(_JUDGED):
         return body
     return {k: _named(v, names) if k in _BELOW else v for k, v in body.items()}

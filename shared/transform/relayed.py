@@ -12,6 +12,7 @@ from typing import Protocol
 import orjson
 
 from shared import errors
+from shared.endpoints import ANTHROPIC
 from shared.errors import ApiError
 from shared.redact import redact_deep
 from shared.transform import responses_edits
@@ -31,7 +32,7 @@ STORED = frozenset({"stored", "responses", "videos", "realtime"})
 _OWN_DEFAULTS = frozenset({"completions", "embeddings", "images", "speech"})
 """Shapes of models that speak one language only: configured body fields are in its words."""
 ANTHROPIC_VERSION = "2023-06-01"
-"""The version that every SDK of Anthropic sends (anthropic-openapi 2026-01); for clients that send none."""
+"""For clients that send none (anthropic-openapi 2026-01); what a client sends is passed on."""
 
 
 def dump(body: Json) -> bytes:
@@ -53,7 +54,7 @@ class RelayedExchange:
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        if self._shape not in ("messages", "count"):
+        if self._shape not in ANTHROPIC:
             return ()
         given = self._asked.headers
         version = ("anthropic-version", given.get("anthropic-version") or ANTHROPIC_VERSION)
@@ -157,7 +158,9 @@ class RelayedAnswer:
             return b""  # 204 and the like
         value = parse(data)
         self.model = str(value.get("model") or "")
-        self._usage = METERS[self._asked.endpoint.shape](value, self._asked.body)
+        endpoint = self._asked.endpoint
+        shape = "videos" if endpoint.name == "videos_remix" else endpoint.shape  # a video more, of the same length
+        self._usage = METERS[shape](value, self._asked.body)
         if self._usage is None:
             self._written = estimate_text(answer_length(value))
         self.said = dict(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 HEAD = 4096
 """Bytes that hold a WAV file's format, and where its samples begin, in all but odd files."""
 USUAL_BYTES_PER_SECOND = 16_000
-"""128 kbit/s, the usual rate of MP3 and AAC (our own choice, 2026-11): a wrong guess is better than counting nothing."""
+"""128 kbit/s, the usual rate of MP3 and AAC (our own choice, 2026-11): a guess is better than nothing."""
 _UNKNOWN = (0, 0xFFFFFFFF)
 """Lengths that programs write which do not know it yet."""
 

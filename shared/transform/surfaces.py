@@ -191,7 +191,8 @@ def _at_deployment(surface: Surface, version: str, operation: str) -> bool:
 def _at_resource(surface: Surface, version: str, operation: str) -> tuple[Surface, str, str]:
     """-> (surface, version, path) of an operation of the resource itself: dated where that version has it, else v1."""
     if surface.name in ("dated", "extensions"):
-        since = _STORED_SINCE.get(operation) or _STORED_SINCE.get(operation.partition("/")[0])
+        head = "" if operation.startswith(_V1_BELOW) else operation.partition("/")[0]
+        since = _STORED_SINCE.get(operation) or _STORED_SINCE.get(head)
         if since and version >= since:
             return surface, version, "/openai/{operation}"
     elif surface.name in ("v1", "openai", "serverless"):
@@ -208,6 +209,7 @@ _STORED_SINCE = {
     "vector_stores": "2024-05-01-preview",
     "images/generations:submit": "2023-06-01-preview",
 }
+_V1_BELOW = "fine_tuning/alpha/"
 _DEPLOYED_SINCE = {"images/edits": "2025-04-01-preview", "audio/speech": "2024-02-15-preview"}
 _FOUNDRY_OPERATIONS = frozenset({"chat/completions", "embeddings", "images/embeddings"})
 _ONLY_PREVIEW = frozenset({"videos"})

@@ -619,3 +619,22 @@ def test_the_beginning_of_a_file_can_be_looked_at() -> None:
         assert form.head(0, 3) == b""
 
     asyncio.run(work())
+
+
+def test_a_name_inside_a_file_field_is_text() -> None:
+    """`image[0]` is a file; `input_reference[file_id]` names one, and a file under that name would pass unchecked."""
+
+    async def read_all(part: Given) -> MultipartForm:
+        form = form_of(part)
+        try:
+            await form.fields()
+        finally:
+            await form.discard()
+        return form
+
+    assert not asyncio.run(read_all(("input_reference[file_id]", None, "", b"file-1"))).files
+    assert asyncio.run(read_all(("image[0]", "a.png", "", b"x"))).files
+    for part in (("input_reference[file_id]", "a", "", b"x"), ("image[0]", None, "", b"x"), ("image[]", None, "", b"")):
+        with pytest.raises(ApiError) as refused:
+            asyncio.run(read_all(part))
+        assert refused.value.param == part[0]

@@ -10,7 +10,6 @@ import base64
 from typing import Any
 
 import anthropic
-import httpx
 import pytest
 from anthropic.types import ToolParam
 from pydantic import BaseModel
@@ -40,7 +39,7 @@ def anthropic_client(stack: Stack, key: Key, path: str = "", **options: Any) -> 
 def anthropic_version() -> str:
     """What this SDK sends by itself."""
     with anthropic.Anthropic(api_key="x") as client:
-        return client.default_headers["anthropic-version"]
+        return str(client.default_headers["anthropic-version"])
 
 
 def says(text: Any, model: str = "claude", **fields: Any) -> dict[str, Any]:
@@ -293,7 +292,8 @@ def test_what_only_claude_has_is_refused_elsewhere(stack: Stack, key: Key, fake:
 # Errors.
 
 
-def error_of(reply: httpx.Response) -> dict[str, Any]:
+def error_of(reply: Any) -> dict[str, Any]:
+    """Of an answer of any HTTP library."""
     body = reply.json()
     assert body["type"] == "error"
     assert body["request_id"] == reply.headers["x-request-id"]

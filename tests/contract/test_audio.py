@@ -3,6 +3,8 @@
 Each test also looks at what was sent upstream, and at the usage record.
 """
 
+# pyright: reportDeprecated=false
+
 from __future__ import annotations
 
 import base64
@@ -38,9 +40,7 @@ def part(name: str, value: bytes, filename: str = "", kind: str = "") -> bytes:
 
 def sent_as_form(stack: Stack, key: Key, *parts: bytes, path: str = "audio/transcriptions") -> httpx.Response:
     headers = {**key.bearer, "content-type": f"multipart/form-data; boundary={BOUNDARY}"}
-    return stack.http.post(
-        f"/v1/{path}", content=b"".join(parts) + f"--{BOUNDARY}--\r\n".encode(), headers=headers
-    )
+    return stack.http.post(f"/v1/{path}", content=b"".join(parts) + f"--{BOUNDARY}--\r\n".encode(), headers=headers)
 
 
 # Speech.
@@ -61,7 +61,7 @@ def test_speech_in_every_format(stack: Stack, key: Key, fake: FakeAzure, alias: 
 
 def test_speech_is_passed_on_as_it_arrives(stack: Stack, key: Key, fake: FakeAzure) -> None:
     fake.add_fault("slow_chunks", seconds=0.05)
-    create = {"model": "tts", "input": SAID, "voice": "alloy", "instructions": "Whisper."}
+    create: dict[str, Any] = {"model": "tts", "input": SAID, "voice": "alloy", "instructions": "Whisper."}
     with stack.openai(key) as client, client.audio.speech.with_streaming_response.create(**create) as answer:
         pieces = answer.iter_bytes(1)
         first = next(pieces)
@@ -141,9 +141,7 @@ def test_transcription_by_whisper(
         reply = client.audio.transcriptions.with_raw_response.create(file=("a.wav", WAV), **given)
     direct = reply.text
     assert f"Heard a.wav: {len(WAV)} bytes" in direct.replace("\n", " ") or wanted in ("srt", "vtt")
-    assert reply.headers["content-type"].partition(";")[0] == (
-        "application/json" if "json" in wanted else "text/plain"
-    )
+    assert reply.headers["content-type"].partition(";")[0] == ("application/json" if "json" in wanted else "text/plain")
     assert direct.startswith({"srt": "1\n00:00", "vtt": "WEBVTT", "text": "Heard"}.get(wanted, "{"))
     assert last_upstream(fake).path == "/openai/deployments/whisper/audio/transcriptions"
     (event,) = stack.usage(key, 1)

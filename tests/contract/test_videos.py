@@ -3,6 +3,8 @@
 Each test also looks at what was sent upstream, and at the usage record.
 """
 
+# pyright: reportDeprecated=false
+
 from __future__ import annotations
 
 from typing import Any
@@ -142,3 +144,17 @@ def test_bad_video(stack: Stack, key: Key, fake: FakeAzure, body: Any, param: st
         as_form = stack.http.post("/v1/videos", data=body, files={"none": (None, b"")}, headers=key.bearer)
         assert (as_form.status_code, as_form.json()["error"]["param"]) == (400, param), as_form.text
     assert not upstream_calls(fake)
+
+
+def test_file_of_another_resource_is_not_known_to_this_one(stack: Stack, key: Key, fake: FakeAzure) -> None:
+    """Neither in JSON nor in a form, whose fields are read when it is decided already where the call goes."""
+    with stack.openai(key) as client:
+        there = {"x-tollgate-model": "second"}
+        file = client.files.create(file=("a.txt", b"x"), purpose="user_data", extra_headers=there)
+    asked = len(upstream_calls(fake))
+    body = {"model": "sora", "prompt": PROMPT, "input_reference": {"file_id": file.id}}
+    assert stack.post(key, body, "/v1/videos").status_code in (400, 404)
+    parts = {"model": "sora", "prompt": PROMPT, "input_reference[file_id]": file.id}
+    reply = stack.http.post("/v1/videos", files={k: (None, v) for k, v in parts.items()}, headers=key.bearer)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "objects_elsewhere"), reply.text
+    assert not any(call.completed for call in upstream_calls(fake)[asked:])

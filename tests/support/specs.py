@@ -84,7 +84,7 @@ class Spec:
         validator = Draft202012Validator({"$ref": f"urn:spec{schema}"}, registry=self._registry)
         errors: Iterable[ValidationError] = validator.iter_errors(value)
         leaves = (leaf for error in errors for leaf in _leaves(error))
-        return sorted({Problem(_pointer(leaf.absolute_path), leaf.message[:300]) for leaf in leaves})
+        return sorted({Problem(place, leaf.message[:300]) for leaf in leaves for place in _places(leaf)})
 
     def _operation(self, method: str, path: str) -> Mapping[str, Any] | None:
         known = self._paths.get(_shape(f"{self._root}/{path}"))
@@ -172,6 +172,15 @@ def _strangeness(leaf: ValidationError, depth: int) -> int:
     if leaf.validator == "type" and len(leaf.absolute_path) == depth:
         return 4
     return 1 if leaf.validator in ("const", "enum") else 0
+
+
+def _places(leaf: ValidationError) -> list[str]:
+    """Where an error is; what is missing has a place as well."""
+    steps = list(leaf.absolute_path)
+    if leaf.validator != "required":
+        return [_pointer(steps)]
+    missing = [name for name in leaf.validator_value if f"{name!r}" in leaf.message]
+    return [_pointer([*steps, name]) for name in missing]
 
 
 def _shape(path: str) -> str:

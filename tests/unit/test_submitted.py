@@ -37,7 +37,7 @@ class Resource:
         self.asked: list[UpstreamRequest] = []
         self.waited: list[float] = []
 
-    async def open(self, request: UpstreamRequest, timeout: float | None = None) -> UpstreamReply:  # noqa: ARG002, ASYNC109
+    async def open(self, request: UpstreamRequest, timeout: float | None = None) -> UpstreamReply:
         self.asked.append(request)
         return self.answers.pop(0)
 

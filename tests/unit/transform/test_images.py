@@ -64,9 +64,7 @@ def test_stream_says_what_auto_became() -> None:
     events = read(stream.feed(wire(PARTIAL, DONE)) + stream.end())
     assert [e["type"] for e in events] == [PARTIAL["type"], DONE["type"]]
     assert (stream.done, stream.ended) == (True, True)
-    assert stream.usage_or_estimate() == Usage(
-        5, 7, image_output_tokens=7, images=1, image_kind="1536x1024 medium"
-    )
+    assert stream.usage_or_estimate() == Usage(5, 7, image_output_tokens=7, images=1, image_kind="1536x1024 medium")
 
 
 def test_stream_that_is_cut_is_taken_for_one_image() -> None:

@@ -106,7 +106,7 @@ def resource_tag(resource: str) -> bytes:
 
 
 def looks_sealed(text: str) -> bool:
-    """Whether the text has the form of an envelope (prefix, mark, alphabet, least length), valid, damaged or neither."""
+    """Whether the text has the form of an envelope (prefix, mark, alphabet, least length), valid or damaged."""
     return _ENVELOPE.fullmatch(text) is not None
 
 

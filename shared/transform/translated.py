@@ -84,6 +84,12 @@ class TranslatedExchange:
         return (("anthropic-version", ANTHROPIC_VERSION),) if self._upstream.shape == "messages" else ()
 
     def parts(self, *, ask_usage: bool) -> list[Part]:
+        try:
+            return self._parts(ask_usage=ask_usage)
+        except ApiError as error:
+            raise _in_clients_words(error, self._asked) from error
+
+    def _parts(self, *, ask_usage: bool) -> list[Part]:
         body: Json = dict(self._asked.body)
         shape = self._asked.endpoint.shape
         deployment = self._asked.deployment
@@ -128,6 +134,28 @@ class TranslatedExchange:
     def _backwards(self) -> list[tuple[Translator, Json]]:
         """From the upstream to the client, each translator with the body that it was given."""
         return [(step[0], body) for step, body in zip(self._steps, self._bodies, strict=True)][::-1]
+
+
+CLIENTS_WORDS: Mapping[str, Mapping[str, str]] = {
+    "messages": {
+        "max_completion_tokens": "max_tokens", "stop": "stop_sequences", "reasoning_effort": "thinking",
+        "response_format": "output_config", "user": "metadata", "parallel_tool_calls": "tool_choice",
+    },
+    "responses": {
+        "max_completion_tokens": "max_output_tokens", "reasoning_effort": "reasoning", "response_format": "text",
+        "verbosity": "text", "messages": "input",
+    },
+    "completions": {"max_completion_tokens": "max_tokens", "messages": "prompt"},
+}  # fmt: skip
+"""client's language -> chat's name of a parameter -> the client's: what is refused is named as it was sent."""
+
+
+def _in_clients_words(error: ApiError, asked: Asked) -> ApiError:
+    word = CLIENTS_WORDS.get(asked.endpoint.shape, {}).get(error.param or "")
+    if word is None or error.param in asked.body:
+        return error
+    message = error.message.replace(f"'{error.param}'", f"'{word}'")
+    return ApiError(error.status, message, type=error.type, code=error.code, param=word)
 
 
 def _shown(asked: Asked) -> Callable[[Json], None]:

@@ -43,6 +43,16 @@ def row(name: str, ids: Callable[[Caller], Ids] = lambda _: NONE, body: Any = No
     return Row(name, ids=ids, body=body, **given)
 
 
+def after(make: Callable[[Caller], Any]) -> Callable[[Caller], Ids]:
+    """For a list that is to have something in it."""
+
+    def ids(caller: Caller) -> Ids:
+        make(caller)
+        return NONE
+
+    return ids
+
+
 HELLO = [{"role": "user", "content": "count to 3"}]
 PLACE: Json = {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]}
 CHAT_TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": PLACE}}]
@@ -198,7 +208,7 @@ MEDIA = (
     of_form("audio_translations", model="whisper"),
     Row("audio_translations", "verbose", VERBOSE, schema="CreateTranslationResponseVerboseJson"),
     Row("videos_create", "json", {"model": "sora", "prompt": "a cat", "seconds": "4"}),
-    row("videos_list", lambda c: c.video() and NONE),
+    row("videos_list", after(Caller.video)),
     row("videos_retrieve", Caller.video),
     row("videos_retrieve", lambda c: c.video(done=True), label="done"),
     row("videos_content", lambda c: c.video(done=True)),
@@ -215,7 +225,7 @@ MEDIA = (
 FILES = (
     Row("files_create", "", TEXT),
     Row("files_create", "dated", TEXT, dated=True, known=CREATED),
-    row("files_list", lambda c: c.file() and NONE),
+    row("files_list", after(Caller.file)),
     row("files_retrieve", lambda c: {"file_id": c.file()}),
     row("files_content", lambda c: {"file_id": c.file()}),
     row("files_delete", lambda c: {"file_id": c.file()}),
@@ -228,7 +238,7 @@ FILES = (
     row("uploads_cancel", lambda c: {"upload_id": c.upload()["id"]}),
     row("fine_tuning_jobs_create", body=lambda c, _: c.job_order()),
     row("fine_tuning_jobs_create", body=lambda c, _: c.job_order(), label="dated", dated=True, known=DATED_JOB),
-    row("fine_tuning_jobs_list", lambda c: c.job() and NONE),
+    row("fine_tuning_jobs_list", after(Caller.job)),
     *(row("fine_tuning_jobs_retrieve", lambda c, s=s: c.job(s), label=s) for s in ("queued", "succeeded")),
     row("fine_tuning_jobs_cancel", Caller.job),
     row("fine_tuning_jobs_pause", Caller.job, known={"/status": "the specification has no word for a paused job"}),
@@ -238,7 +248,7 @@ FILES = (
     row("fine_tuning_graders_run", body={"grader": GRADER, "model_sample": "1", "item": {"answer": "1"}}),
     *(row("fine_tuning_graders_validate", body={"grader": GRADER}, label=n, dated=bool(n)) for n in ("", "dated")),
     row("vector_stores_create", body=lambda c, _: {"name": "a", "file_ids": [c.file()], "metadata": {"a": "b"}}),
-    row("vector_stores_list", lambda c: c.vector_store() and NONE),
+    row("vector_stores_list", after(Caller.vector_store)),
     row("vector_stores_retrieve", Caller.vector_store),
     row("vector_stores_update", Caller.vector_store, {"expires_after": {"anchor": "last_active_at", "days": 1}}),
     row("vector_stores_delete", Caller.vector_store),
@@ -254,7 +264,7 @@ FILES = (
     row("vector_stores_file_batches_cancel", Caller.file_batch),
     row("vector_stores_file_batches_files", Caller.file_batch),
     row("containers_create", body={"name": "room"}),
-    row("containers_list", lambda c: c.container() and NONE),
+    row("containers_list", after(Caller.container)),
     row("containers_retrieve", Caller.container),
     row("containers_delete", Caller.container),
     row("containers_files_create", Caller.container, lambda c, _: {"file_id": c.file()}),
@@ -263,7 +273,7 @@ FILES = (
     row("containers_files_content", Caller.contained_file),
     row("containers_files_delete", Caller.contained_file),
     row("evals_create", body=EVAL),
-    row("evals_list", lambda c: c.eval() and NONE),
+    row("evals_list", after(Caller.eval)),
     row("evals_retrieve", Caller.eval),
     row("evals_update", Caller.eval, {"name": "other"}),
     row("evals_delete", Caller.eval),

@@ -179,8 +179,8 @@ def _places(leaf: ValidationError) -> list[str]:
     steps = list(leaf.absolute_path)
     if leaf.validator != "required":
         return [_pointer(steps)]
-    missing = [name for name in leaf.validator_value if f"{name!r}" in leaf.message]
-    return [_pointer([*steps, name]) for name in missing]
+    wanted: Any = leaf.validator_value
+    return [_pointer([*steps, name]) for name in wanted if leaf.message.startswith(f"{name!r} ")]
 
 
 def _shape(path: str) -> str:

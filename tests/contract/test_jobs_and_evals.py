@@ -78,9 +78,8 @@ GRADER: dict[str, Any] = {
 
 
 def test_graders(client: OpenAI) -> None:
-    graders = client.fine_tuning.alpha.graders
-    assert graders.validate(grader=GRADER).grader  # type: ignore[arg-type]
-    assert graders.run(grader=GRADER, model_sample="x").reward == 1  # type: ignore[arg-type]
+    assert client.fine_tuning.alpha.graders.validate(grader=GRADER).grader  # type: ignore[arg-type]
+    assert client.fine_tuning.alpha.graders.run(grader=GRADER, model_sample="x").reward == 1  # type: ignore[arg-type]
 
 
 def new_eval(client: OpenAI) -> str:

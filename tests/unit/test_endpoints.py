@@ -15,10 +15,6 @@ from shared.transform.meters import METERS
 ROOT = Path(__file__).parents[2]
 ROWS = list(ENDPOINTS.values())
 RELAYED = [row for row in ROWS if row.target != "here"]
-CONTRACT_TESTS = "\n".join(
-    path.read_text("utf-8") for folder in ("contract", "node") for path in sorted((ROOT / "tests" / folder).rglob("*.*"))
-    if path.suffix in (".py", ".mjs")
-)  # fmt: skip
 
 
 def test_chat_is_as_pinned() -> None:

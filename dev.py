@@ -270,7 +270,9 @@ def clean(_):
             print("Removed %s" % path)
 
 
-COMMANDS = {command.__name__: command for command in (up, status, down, test, check, fmt, bench, conformance, manage, clean)}
+COMMANDS = {
+    command.__name__: command for command in (up, status, down, test, check, fmt, bench, conformance, manage, clean)
+}
 
 
 def parser():

@@ -166,6 +166,8 @@ class Admission:
             )
         if opener.resources:
             return self.registry.keepers[opener.resources[0]]
+        if call.endpoint.target == "id":  # of a translated answer, which nothing keeps
+            raise errors.no_such_object()
         alias = _resource_alias(call)
         if alias:
             if not self.catalog.of(alias):

@@ -38,7 +38,7 @@ def keep_chain(body: Json, opener: Opener, catalog: Catalog, alias: str) -> Json
     given: list[Any] = body["input"]
     rest = open_ids({k: v for k, v in body.items() if k != "input"}, opener)
     bound = list(opener.resources)
-    items = [_opened(item, opener) for item in given]
+    items = [found for item in given if (found := _opened(item, opener))]
     homes = [resource for item in items for resource in (*sorted(item.inner), item.own) if resource]
     home = bound[0] if bound else _home(homes, catalog, alias)
     kept: list[Any] = []
@@ -54,13 +54,21 @@ def keep_chain(body: Json, opener: Opener, catalog: Catalog, alias: str) -> Json
     return {**rest, "input": kept}
 
 
-def _opened(item: Any, opener: Opener) -> _Item:
+def _opened(item: Any, opener: Opener) -> _Item | None:
+    """-> None: an item that holds nothing for a model."""
     own, inner = opener.apart(), opener.apart()
 
     def open_one(public_id: str) -> str:
         return (own if isinstance(item, dict) and public_id == item.get("id") else inner)(public_id)
 
     value = open_ids({"input": [item]}, open_one)["input"][0]
+    if isinstance(item, dict) and not own.resources and value.get("id") != item.get("id"):
+        # of a translated answer, which nothing keeps (objects.NOWHERE): its content alone
+        if value.get("type") == "item_reference":
+            raise errors.no_such_object()
+        if value.get("type") == "reasoning":
+            return None
+        del value["id"]
     return _Item(value, next(iter(own.resources), ""), frozenset(inner.resources))
 
 

@@ -23,6 +23,7 @@ from shared.pump import Pump, read_all
 from shared.transform import Answer, Asked, Exchange, Stream
 from shared.transform.owned import JsonLineSealer
 from shared.transform.relayed import PassedStream
+from shared.transform.stream import EventStream
 from shared.types import RawHeaders, Reply, UpstreamReply
 
 JSON = "application/json"
@@ -197,6 +198,8 @@ class Delivery:
         if call.settled:
             return
         call.settled = True
+        if isinstance(call.answer, EventStream) and call.deployment is not None:  # a response in the background
+            await self.owners.note(call, call.deployment, call.answer)
         record = call.record(self.timer())
         self.usage.add(record)
         self.log.call(record)

@@ -19,6 +19,7 @@ from shared.catalog import Catalog, Deployment
 from shared.delivery import Delivery, Refused, Served
 from shared.endpoints import ANTHROPIC, ENDPOINTS
 from shared.errors import ApiError, UpstreamFailed
+from shared.objects import NOWHERE
 from shared.owners import Owners
 from shared.ports import CallLog, Client, KeyStore, OwnedObject, StoreUnavailable, Upstream
 from shared.pump import read_all
@@ -175,13 +176,14 @@ class Gateway:
         assert principal is not None
         shape = call.endpoint.shape
         named = shape == "stored"
+        kept = shape != "responses" or shape in deployment.serves
         return Asked(
             endpoint=call.endpoint,
             operation=call.operation,
             body=call.body,
             deployment=deployment,
             stream=call.stream,
-            seal=self.admission.registry.sealer(deployment.resource, principal),
+            seal=self.admission.registry.sealer(deployment.resource if kept else NOWHERE, principal),
             open=call.opener.on(deployment.resource) if call.opener and call.request.form else None,
             form=call.request.form,
             raw=call.request.body,

@@ -18,12 +18,16 @@ _RAW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 """What may be imported: an id as Azure makes them, and nothing that has a meaning in an address (`..`, `/`, `%`)."""
 
 
+NOWHERE = ""
+"""The resource of what was translated: its ids are sealed like any other, but nothing keeps it."""
+
+
 class Registry:
     """The resources of one configuration that keep objects, and the keys by which ids are signed."""
 
     def __init__(self, catalog: Catalog, keyring: Keyring) -> None:
         self.keepers: Mapping[str, Deployment] = catalog.keepers()
-        self._names = {resource_tag(name): name for name in self.keepers}
+        self._names = {resource_tag(name): name for name in (*self.keepers, NOWHERE)}
         self._keyring = keyring
         self._imports = catalog.rules.import_raw_ids
 
@@ -68,7 +72,7 @@ class Opener:
             found = self._known[public_id] = self._registry.open(public_id, self._principal)
             self.opened.append((found[1], public_id))
         resource, upstream_id = found
-        if resource not in self.resources:
+        if resource not in (NOWHERE, *self.resources):
             self.resources.append(resource)
         return upstream_id
 

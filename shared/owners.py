@@ -22,6 +22,7 @@ from shared.objects import Registry
 from shared.ports import CallLog, ObjectIndex, OwnedObject, StoreUnavailable, UnknownCursor
 from shared.transform import Answer
 from shared.transform.relayed import RelayedAnswer
+from shared.transform.stream import EventStream
 from shared.types import Json, Principal, Usage
 from shared.usage import read_usage
 
@@ -50,17 +51,17 @@ class Owners:
     log: CallLog
     clock: Callable[[], float]
 
-    async def note(self, call: Call, deployment: Deployment, answer: Answer) -> None:
+    async def note(self, call: Call, deployment: Deployment, answer: Answer | EventStream) -> None:
         """What an answer says of objects that were made, deleted or finished. Never fails."""
         principal = call.principal
-        if principal is None or not isinstance(answer, RelayedAnswer):
+        if principal is None or not isinstance(answer, (RelayedAnswer, EventStream)):
             return
         try:
             await self._note(call, principal, deployment.resource, answer)
         except StoreUnavailable as error:
             self.log.warning("object index unavailable", request_id=call.request.id, error=str(error))
 
-    async def _note(self, call: Call, principal: Principal, resource: str, answer: RelayedAnswer) -> None:
+    async def _note(self, call: Call, principal: Principal, resource: str, answer: RelayedAnswer | EventStream) -> None:
         endpoint, said, owner = call.endpoint, answer.said, principal.owner
         if endpoint.method == "DELETE":
             if endpoint.kind:
@@ -82,13 +83,14 @@ class Owners:
         return made and replace(made, upstream_id=self.registry.open(made.upstream_id, principal)[1])
 
     def _object(self, resource: str, made: Json, note: str = "") -> OwnedObject | None:
-        created, purpose, upstream_id = made.get("created_at"), made.get("purpose"), made.get("id")
+        purpose, upstream_id = made.get("purpose"), made.get("id")
         if not isinstance(upstream_id, str) or not upstream_id:
             return None
-        at = int(created) if isinstance(created, (int, float)) else int(self.clock())
-        return OwnedObject(resource, upstream_id, at, note or (purpose if isinstance(purpose, str) else ""))
+        return OwnedObject(
+            resource, upstream_id, int(self.clock() * 1000), note or (purpose if isinstance(purpose, str) else "")
+        )
 
-    async def _owe(self, call: Call, owner: str, resource: str, answer: RelayedAnswer) -> None:
+    async def _owe(self, call: Call, owner: str, resource: str, answer: RelayedAnswer | EventStream) -> None:
         """Work in the background is charged once, by whoever sees first that it has ended."""
         said = answer.said
         if not (said.get("background") or "trained_tokens" in said):
@@ -96,6 +98,7 @@ class Owners:
         if call.endpoint.kind == "response":
             if said.get("status") not in _ENDED and (made := self._object(resource, said, call.alias)):
                 await self.index.add(owner, OWED, made)
+                answer.charge(Usage())  # it is charged with the call that sees it end
         elif usage := await self._due(call, owner, resource, str(said.get("id")), said):
             answer.charge(usage)
 

@@ -176,7 +176,7 @@ class OwnedObject:
     resource: str
     upstream_id: str
     created_at: int
-    """Seconds since 1970, as the upstream says."""
+    """Milliseconds since 1970, by the gateway's clock: by Azure's seconds, two of one second would have no order."""
     note: str = ""
     """What a list may be filtered by, a file's purpose."""
 

@@ -29,7 +29,7 @@ from shared.adapters.tables import Tables
 from shared.ports import OwnedObject, StoreUnavailable, UnknownCursor
 
 OBJECTS_TABLE = "tollgateobjects"
-_LAST_SECOND = 9_999_999_999
+_LAST = 9_999_999_999_999
 _REFUSED = ("EntityAlreadyExists", "ResourceNotFound", "TableNotFound")
 """What the table says of an object that was added before, of one that somebody else has just taken, of no table yet."""
 _DOWNWARDS = str.maketrans("0123456789abcdef", "fedcba9876543210")
@@ -151,9 +151,9 @@ def _partition(owner: str, kind: str) -> str:
 def _row_keys(made: OwnedObject) -> tuple[str, str, str]:
     """By id, newest first, oldest first."""
     by_id = _by_id(made.resource, made.upstream_id)
-    second = min(max(made.created_at, 0), _LAST_SECOND)
+    at = min(max(made.created_at, 0), _LAST)
     tie = by_id[2:]
-    return by_id, f"n-{_LAST_SECOND - second:010}-{tie.translate(_DOWNWARDS)}", f"o-{second:010}-{tie}"
+    return by_id, f"n-{_LAST - at:013}-{tie.translate(_DOWNWARDS)}", f"o-{at:013}-{tie}"
 
 
 def _by_id(resource: str, upstream_id: str) -> str:

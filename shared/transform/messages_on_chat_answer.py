@@ -43,7 +43,7 @@ def answer(answer: Json, body: Json) -> Json:
     given = [call for call in message.get("tool_calls") or [] if isinstance(call, dict)]
     calls = [_tool_use(call, f"{head['id']}_{index}", cut) for index, call in enumerate(given)]
     texts = [text for text in (text_of(message.get("content")), text_of(message.get("refusal"))) if text]
-    content = [{"type": "text", "text": text} for text in texts]
+    content: list[Json] = [{"type": "text", "text": text, "citations": None} for text in texts]
     if wants_thinking(body) and (thought := text_of(message.get("reasoning_content"))):
         content.insert(0, {"type": "thinking", "thinking": thought, "signature": ""})
     return {

@@ -120,7 +120,11 @@ class Events:
             tool_id = waiting.id or f"{self._id}_{key}"
             block: Json = {"type": "tool_use", "id": tool_id, "name": waiting.name, "input": {}}
         else:
-            block = {"type": TEXT, "text": ""} if key == TEXT else {"type": THOUGHT, "thinking": "", "signature": ""}
+            block = (
+                {"type": TEXT, "text": "", "citations": None}
+                if key == TEXT
+                else {"type": THOUGHT, "thinking": "", "signature": ""}
+            )
         start: Json = {"type": "content_block_start", "index": self._blocks, "content_block": block}
         written = "".join(waiting.written)
         return [start, self._written(key, written)] if written else [start]

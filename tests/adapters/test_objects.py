@@ -183,7 +183,7 @@ def test_notes(azurite: Any, owner: str) -> None:
 
 
 def test_times_of_any_size(azurite: Any, owner: str) -> None:
-    made = [OwnedObject("r", f"f{at}", at) for at in (0, 1, 999_999_999, 2_200_000_000, 9_999_999_999)]
+    made = [OwnedObject("r", f"f{at}", at) for at in (0, 1, 999_999_999, 2_200_000_000_000, 9_999_999_999_999)]
 
     async def work(objects: TableObjects) -> None:
         await add_all(objects, owner, made)

@@ -48,6 +48,8 @@ def address(row: Endpoint, identity: str) -> str:
 
 def send(stack: Stack, key: Key, row: Endpoint, identity: str) -> Any:
     body = {name: "x" for name in row.required} | {"part_ids": [], "items": [], "metadata": {}, "attributes": {}}
+    if "data_source" in body:
+        body["data_source"] = {}
     options: dict[str, Any] = {"json": body} if row.method == "POST" and row.body != "form" else {}
     if row.body == "form":
         options = {"files": {"data": ("a.txt", b"x")}}

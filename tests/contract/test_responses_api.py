@@ -276,7 +276,6 @@ def test_background_is_charged_once_when_it_has_ended(stack: Stack, key: Key) ->
     assert not any(e["estimated"] for e in events)
 
 
-@pytest.mark.xfail(strict=True, reason="what is owed is settled by whole answers only (owners.note)")
 def test_background_that_is_read_as_a_stream_is_charged_once(stack: Stack, key: Key) -> None:
     with stack.openai(key) as client:
         made = client.responses.create(model="gpt-5", input="count to 9", background=True)
@@ -291,7 +290,6 @@ def test_background_that_is_read_as_a_stream_is_charged_once(stack: Stack, key: 
     ]  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, reason="what is owed is settled by whole answers only (owners.note)")
 def test_background_stream_that_its_client_left_is_charged_when_it_has_ended(
     stack: Stack, key: Key, fake: FakeAzure
 ) -> None:

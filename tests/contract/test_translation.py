@@ -291,10 +291,6 @@ def test_reasoning_of_claude_is_told_as_summaries(stack: Stack, key: Key, fake: 
     assert {e["outcome"] for e in stack.usage(key, 2)} == {"ok"}
 
 
-NOT_BOUND = pytest.mark.xfail(strict=True, reason="what nothing keeps is bound to a resource (objects.Registry)")
-
-
-@NOT_BOUND
 def test_translated_items_may_be_used_anywhere(stack: Stack, key: Key, fake: FakeAzure) -> None:
     """Nothing keeps them, so they bind to nothing: another model on another resource takes them without their ids."""
     question: Any = {"role": "user", "content": "count to 2"}
@@ -313,7 +309,6 @@ def test_translated_items_may_be_used_anywhere(stack: Stack, key: Key, fake: Fak
     assert len(stack.usage(key, 5)) == 5
 
 
-@NOT_BOUND
 def test_output_goes_back_where_nothing_else_is_configured(new_stack: Any, fake: FakeAzure) -> None:
     """Claude's resource keeps no objects; the ids of its translated items are envelopes all the same."""
     stack: Stack = new_stack(config=config_text([row for row in aliases(fake) if row[0] == "claude"]))

@@ -64,7 +64,9 @@ class Call:
 Act = Callable[[Call], Json]
 
 
-def served(door: Door, methods: str, operation: str, act: Act, *, since: str = "") -> list[web.RouteDef]:
+def served(
+    door: Door, methods: str, operation: str, act: Act, *, since: str = "", status: int = 200
+) -> list[web.RouteDef]:
     """The act at /openai/v1/OPERATION and so on. A POST may bring JSON or, if it is one, a form."""
 
     async def handle(request: web.Request, surface: Surface) -> web.StreamResponse:
@@ -76,7 +78,7 @@ def served(door: Door, methods: str, operation: str, act: Act, *, since: str = "
         elif request.method == "POST" and await request.read():
             body = await door.read_json(request)
         call = Call(surface, request.match_info, request.query, body, form)
-        return await door.send_json(request, act(call), fault)
+        return await door.send_json(request, act(call), fault, status)
 
     return door.both(operation, handle, *methods.split(), since=since)
 

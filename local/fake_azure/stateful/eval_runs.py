@@ -28,7 +28,7 @@ class EvalRuns:
         door, runs, since = self._door, "evals/{eval_id}/runs", LATER_SINCE
         one = f"{runs}/{{run_id}}"
         return [
-            *served(door, "POST", runs, self.create, since=since),
+            *served(door, "POST", runs, self.create, since=since, status=201),
             *served(door, "GET", runs, self.page, since=since),
             *served(door, "GET", one, self.look, since=since),
             *served(door, "POST", one, self.cancel, since=since),  # by the specification

@@ -268,7 +268,11 @@ def test_a_stream_says_what_the_whole_answer_says(
     choice = {"index": 0, "finish_reason": finish, "message": message}
     whole = answer({"id": "chatcmpl-1", "model": "gpt-x", "choices": [choice], "usage": USAGE}, THINKS)
     by_id = sorted(told["content"], key=lambda block: block.get("id", ""))
-    assert [{k: v for k, v in block.items() if v is not None} for block in by_id] == whole["content"]
+    assert [known_of(block) for block in by_id] == [known_of(block) for block in whole["content"]]
     assert {name: told[name] for name in ("id", "model", "stop_reason", "usage")} == {
         name: whole[name] for name in ("id", "model", "stop_reason", "usage")
     }
+
+
+def known_of(block: Json) -> Json:
+    return {name: value for name, value in block.items() if value is not None}

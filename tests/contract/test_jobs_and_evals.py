@@ -31,7 +31,8 @@ def test_job_from_its_making_to_its_end(stack: Stack, client: OpenAI, key: Key) 
     job = client.fine_tuning.jobs.create(model=BASE, training_file=file, suffix="mine")
     assert (job.training_file, job.model) == (file, BASE)
     assert [row.id for row in client.fine_tuning.jobs.list()] == [job.id]
-    ended = until(lambda: (seen := client.fine_tuning.jobs.retrieve(job.id)).status == "succeeded" and seen)
+    until(lambda: client.fine_tuning.jobs.retrieve(job.id).status == "succeeded")
+    ended = client.fine_tuning.jobs.retrieve(job.id)
     assert ended.trained_tokens
     assert client.fine_tuning.jobs.retrieve(job.id).trained_tokens == ended.trained_tokens
     events = list(client.fine_tuning.jobs.list_events(job.id, limit=2))

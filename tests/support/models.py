@@ -22,7 +22,7 @@ def aliases(fake: FakeAzure) -> list[Row]:
     main, second, foundry, plain = (resources[n] for n in ("main", "second", "foundry", "openai"))
     ((client, secret),) = fake.state.clients.items()
 
-    def azure(deployment: str, version: str = DATED, **changed: Any) -> dict[str, Any]:
+    def azure(deployment: str, version: str | None = DATED, **changed: Any) -> dict[str, Any]:
         row = {"model": f"azure/{deployment}", "api_base": main.url, "api_key": main.key, "api_version": version}
         return {k: v for k, v in (row | changed).items() if v is not None}
 

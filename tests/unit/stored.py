@@ -110,7 +110,9 @@ def refusal(made: Call, found: Catalog | None = None) -> ApiError:
 class _Nobody(Client):
     """A client that stays."""
 
-    gone = False
+    @property
+    def gone(self) -> bool:
+        return False
 
     def when_gone(self, act: Any) -> Any:
         return lambda: None

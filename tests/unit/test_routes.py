@@ -37,7 +37,8 @@ def test_every_spelling_finds_the_operation(row: Endpoint) -> None:
         spellings += [f"/anthropic/v1/{path}", f"/anthropic/{path}"]
     for spelling in spellings:
         found = find(row.method, spelling)
-        assert found and found.endpoint is row, spelling
+        assert found, spelling
+        assert found.endpoint is row, spelling
         assert found.params == params, spelling
 
 
@@ -47,7 +48,8 @@ def test_deployments_have_what_azure_has_there(row: Endpoint) -> None:
     for middle in ("", "extensions/"):
         found = find(row.method, f"/openai/deployments/my%20alias%2Fx%2541/{middle}{path}")
         if row.deployed:
-            assert found and found.endpoint is row
+            assert found
+            assert found.endpoint is row
             assert found.params == {"alias": "my alias/x%41", **params}  # decoded once, not twice
         else:
             assert not (found and found.endpoint)
@@ -82,4 +84,6 @@ def test_everything_else_is_unknown(path: str) -> None:
 def test_retired_operations_are_told_apart(path: str, prefix: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         found = find(method, prefix + path)
-        assert found and found.endpoint and found.endpoint.shape == "gone"
+        assert found
+        assert found.endpoint
+        assert found.endpoint.shape == "gone"

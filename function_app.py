@@ -8,7 +8,7 @@ import azure.functions as func
 
 # The worker's web extension. Fallback, should a worker refuse ours (docs/adr/0004): replace the line by
 #   from azurefunctions.extensions.http.fastapi import Request, Response
-# add azurefunctions-extensions-http-fastapi and python-multipart to requirements.txt, and delete zz_other.
+# add azurefunctions-extensions-http-fastapi to requirements.txt, and make zz_other's route "openai/{*path}".
 from shared.adapters.web_extension import Request, Response
 from shared.bootstrap import serve
 

@@ -24,7 +24,7 @@ from shared.transform import Answer, Asked, Exchange, Stream
 from shared.transform.owned import JsonLineSealer
 from shared.transform.relayed import PassedStream
 from shared.transform.stream import EventStream
-from shared.types import RawHeaders, Reply, UpstreamReply
+from shared.types import CutFile, RawHeaders, Reply, UpstreamReply
 
 JSON = "application/json"
 EVENTS = "text/event-stream; charset=utf-8"
@@ -45,10 +45,6 @@ class Limits:
     """How long a stream is read on after its client has left; 0: it is closed at once and counted by our own rule."""
     flush_each: bool = False
     """USAGE_FLUSH=request: the record is durable before the last byte of an answer is sent."""
-
-
-class CutFile(Exception):
-    """A file that broke off: told to the client by breaking off as well."""
 
 
 class Refused(Exception):

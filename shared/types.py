@@ -194,6 +194,10 @@ class Row:
     values: Mapping[str, str | int | float | bool]
 
 
+class CutFile(Exception):
+    """Raised by the body of a reply: a file broke off, and the client is told so by breaking off as well."""
+
+
 @dataclass(slots=True)
 class Reply:
     """What the web adapter sends to the client, and how it says that it is done.

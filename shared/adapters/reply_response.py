@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from shared import sse
 from shared.adapters.web import Connection
-from shared.types import RawHeaders, Reply
+from shared.types import CutFile, RawHeaders, Reply
 
 KEEP_ALIVE_SECONDS = 15.0
 """Azure's proxies end a connection after 240 s without a byte, other proxies after 30 to 60 s."""
@@ -95,14 +95,17 @@ class _Relay:
 
     async def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
         connection, send = self._connection, self._send
-        async for event in self._events:
-            if connection.gone:
-                self._unsent = True  # read to the end for its usage, sent to nobody
-                continue
-            self._sending = True
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-            self._sending = False
-            self._last_sent = loop.time()
+        try:
+            async for event in self._events:
+                if connection.gone:
+                    self._unsent = True  # read to the end for its usage, sent to nobody
+                    continue
+                self._sending = True
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+                self._sending = False
+                self._last_sent = loop.time()
+        except CutFile:
+            return  # without an end the server closes the connection
         if not connection.gone:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

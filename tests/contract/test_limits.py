@@ -59,7 +59,6 @@ REFUSED = [
     Refused("stream-text", fields(stream="true"), 400, "invalid_type", "stream"),
     Refused("stream-number", fields(stream=1), 400, "invalid_type", "stream"),
     Refused("stream-options-list", fields(stream=True, stream_options=[]), 400, "invalid_type", "stream_options"),
-    Refused("stream-options-alone", fields(stream_options={"include_usage": True}), 400, None, "stream_options"),
 ]  # fmt: skip
 
 

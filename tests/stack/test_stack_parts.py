@@ -222,6 +222,9 @@ def test_the_fakes_configuration_has_an_alias_for_each_way_to_serve_a_model() ->
     assert by_alias.keys() == {
         "gpt-4o", "gpt-4.1-mini", "gpt-4o-v1", "o3-mini", "gpt-5", "gpt-5.1", "gpt-5-chat", "gpt-4-vision",
         "azure-openai-4o-audio", "gpt-4o-entra", "gpt-4o-keyvault", "grok-4", "gpt-3.5-turbo", "gpt-4o-asyncfilter",
+        "gpt-5-codex", "o3-pro", "gpt-3.5-turbo-instruct", "text-embedding-3-small", "gpt-image-1", "dall-e-3",
+        "gpt-4o-mini-tts", "whisper-1", "gpt-4o-transcribe", "sora-2", "gpt-realtime", "claude-sonnet-4-5",
+        "omni-moderation-latest",
     }  # fmt: skip
     assert by_alias["o3-mini"]["model"] == "azure/o_series/my-random-deployment-name"
     assert by_alias["gpt-5"]["model"] == "azure/gpt5_series/my-gpt-5-deployment"

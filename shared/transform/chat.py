@@ -16,6 +16,7 @@ from shared import errors, sse
 from shared.catalog import Deployment
 from shared.errors import ApiError
 from shared.transform.edits import edit_chat
+from shared.transform.events import EventCutter
 from shared.types import Json, Usage
 from shared.upstream_errors import from_upstream, status_of_code
 from shared.usage import estimate_text, estimate_usage, read_usage
@@ -88,58 +89,25 @@ def _length(choices: Any) -> int:
     return sum(len(part if isinstance(part, str) else str(part)) for part in parts if part)
 
 
-class ChatStream:
+class ChatStream(EventCutter):
     """One streamed chat completion: upstream bytes in, whole events for the client out.
 
-    After the stream: `ended` says whether it came to its proper end, `error` what Azure said if it failed,
-    `usage` what it cost. State is a few scalars: memory does not grow with the length of the stream.
+    State is a few scalars: memory does not grow with the length of the stream.
     """
 
     def __init__(self, body: Mapping[str, Any], deployment: Deployment, seal: Seal | None = None) -> None:
+        super().__init__()
         options = body.get("stream_options")
         self._client_wants_usage = isinstance(options, dict) and options.get("include_usage") is True
         self._body = body
         self._deployment = deployment
         self._seal = seal if "audio" in body else None
-        self._splitter = sse.Splitter()
         self._held: Json = {}
         """Fields of an event without choices, which wait for the next event that has some."""
         self._head: Json = {"id": "", "object": "chat.completion.chunk", "created": 0}
-        self._finished = False
-        self.done = False
-        self.failed = False
         self._characters = 0
         self._deltas = 0
         self.usage: Usage | None = None
-        self.model = ""
-        self.error: ApiError | None = None
-
-    @property
-    def ended(self) -> bool:
-        """True after [DONE], or after a finish_reason when the upstream then ended cleanly without one."""
-        return self.done or (self._finished and not self._splitter.rest().strip())
-
-    def feed(self, chunk: bytes) -> bytes:
-        """-> the events that are now complete, as the client shall see them; empty when there are none yet."""
-        try:
-            found = self._splitter.feed(chunk)
-        except sse.EventTooLarge:
-            self.error = errors.bad_answer()
-            return b""
-        out: list[bytes] = []
-        for data in found:
-            if self.error or self.done:
-                break
-            out.append(self._event(data))
-        return b"".join(out)
-
-    def end(self) -> bytes:
-        """-> what is still to be sent when the upstream has ended in good order, with or without [DONE]."""
-        if self.done or self.error:
-            return b""
-        if self._splitter.rest().strip() in (b"data: [DONE]", b"data:[DONE]"):  # without the blank line
-            return self._event(b"[DONE]")
-        return self._release_held() if self.ended else b""
 
     def error_event(self, error: ApiError) -> bytes:
         return error.event()
@@ -151,16 +119,16 @@ class ChatStream:
     def _event(self, data: bytes) -> bytes:
         if data == b"[DONE]":
             self.done = True
-            return self._release_held() + sse.DONE
+            return self._rest() + sse.DONE
         try:
             event = orjson.loads(data)
         except orjson.JSONDecodeError:
             event = None
         if not isinstance(event, dict) or not isinstance(event.get("choices") or [], list):
-            self.error = errors.bad_answer()
+            self._fail(errors.bad_answer())
             return b""
         if event.get("error") and not event.get("choices"):
-            self.error = _error_in_stream(data, event, self._deployment)
+            self._fail(_error_in_stream(data, event, self._deployment))
             return b""
         return self._chunk(event)
 
@@ -189,7 +157,7 @@ class ChatStream:
         """Keep what an event without choices says beyond its head, for the next event that has choices."""
         self._held.update({k: v for k, v in event.items() if k not in _HEAD and k != "obfuscation"})
 
-    def _release_held(self) -> bytes:
+    def _rest(self) -> bytes:
         """At the end of a stream that brought no event to carry what is held: one of our own, with an empty delta."""
         if not self._held:
             return b""

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from shared import errors, sse
+from shared import errors
 from shared.catalog import Deployment
 from shared.errors import ApiError
 from shared.transform.dialects import Dialect
+from shared.transform.events import EventCutter
 from shared.transform.meters import NOTHING, read_stream_usage
 from shared.types import Json, Usage
 from shared.upstream_errors import from_upstream, status_of_code
@@ -33,7 +34,7 @@ class Events(Protocol):
         ...
 
 
-class EventStream:
+class EventStream(EventCutter):
     """transform.Stream for every language but plain chat. Memory does not grow with the stream, but for translators
     whose last event repeats the whole answer."""
 
@@ -49,51 +50,21 @@ class EventStream:
         kept: bool = False,
     ) -> None:
         """kept: it is told again, and was paid for when it was made."""
+        super().__init__()
         self._upstream = upstream
         self._client = client
         self._translators = translators
         self._body = body
         self._deployment = deployment
         self._finish_event = finish
-        self._splitter = sse.Splitter()
         self._usage: Json = {}
         self._charged: Usage | None = NOTHING if kept else None
         self._written = 0
         self._deltas = 0
         self._sent = 0
-        self._finished = False
         self._hide_usage = client.shape in ("chat", "completions") and not _wants_usage(body)
-        self.done = False
-        self.failed = False
-        self.model = ""
         self.said: Json = {}
         """What the events told of the response that they make up: its id (not sealed), state and usage."""
-        self.error: ApiError | None = None
-
-    @property
-    def ended(self) -> bool:
-        return self.done or (self._finished and not self._splitter.rest().strip())
-
-    def feed(self, chunk: bytes) -> bytes:
-        try:
-            found = self._splitter.feed(chunk)
-        except sse.EventTooLarge:
-            self.error = errors.bad_answer()
-            return b""
-        out: list[bytes] = []
-        for data in found:
-            if self.error or self.done:
-                break
-            out.append(self._data(data))
-        return b"".join(out)
-
-    def end(self) -> bytes:
-        if self.done or self.error:
-            return b""
-        rest = self._splitter.rest().strip()
-        if rest in (b"data: [DONE]", b"data:[DONE]"):  # without the blank line
-            return self._data(b"[DONE]")
-        return self._close() if self.ended else b""
 
     def error_event(self, error: ApiError) -> bytes:
         return self._client.error(error, self._sent)
@@ -109,23 +80,23 @@ class EventStream:
         found = read_stream_usage(self._upstream.shape, self._usage, self._body)
         return found or estimate_usage(self._body, max(self._deltas, estimate_text(self._written)))
 
-    def _data(self, data: bytes) -> bytes:
+    def _event(self, data: bytes) -> bytes:
         if data == b"[DONE]":
-            return self._close() if self._upstream.done else b""
+            return self._rest() if self._upstream.done else b""
         try:
             event = orjson.loads(data)
         except orjson.JSONDecodeError:
             event = None
         if not isinstance(event, dict):
-            self.error = errors.bad_answer()
+            self._fail(errors.bad_answer())
             return b""
         if failure := self._failure(event, data):
-            self.error = failure
+            self._fail(failure)
             return b""
         self._note(event)
         out = self._translated(event, 0)
         if event.get("type") in self._upstream.last:
-            return out + self._close()
+            return out + self._rest()
         return out
 
     def _failure(self, event: Json, data: bytes) -> ApiError | None:
@@ -178,7 +149,7 @@ class EventStream:
         self._sent += 1
         return self._client.frame(event)
 
-    def _close(self) -> bytes:
+    def _rest(self) -> bytes:
         """The upstream has said that it is done: what translators still owe, and the client's own ending."""
         self.done = True
         out: list[bytes] = []

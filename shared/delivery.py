@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 from urllib.parse import unquote
 
 from shared import errors
@@ -20,7 +20,7 @@ from shared.errors import ApiError, UpstreamFailed
 from shared.owners import Owners
 from shared.ports import CallLog, StoreUnavailable, UsageLog
 from shared.pump import Pump, read_all
-from shared.transform import Answer, Asked, Exchange, Stream
+from shared.transform import Answer, Asked, Exchange, Joining, Stream
 from shared.transform.owned import JsonLineSealer
 from shared.transform.relayed import PassedStream
 from shared.transform.stream import EventStream
@@ -94,7 +94,7 @@ class Delivery:
 
     async def joined(self, call: Call, served: Served, bodies: list[bytes]) -> Reply:
         """One answer of several of the upstream's."""
-        answer: Any = served.plan.answer()
+        answer = cast("Joining", served.plan.answer())
         none = UpstreamReply(200, {}, _nothing(), _done)
         return await self._whole(call, served, answer, lambda: answer.join(bodies), none, JSON)
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import cast
 from urllib.parse import unquote, urlencode
 
 from shared import auth, errors, routing
@@ -24,7 +25,7 @@ from shared.owners import Owners
 from shared.ports import CallLog, Client, KeyStore, OwnedObject, StoreUnavailable, Upstream
 from shared.pump import read_all
 from shared.submitted import poll
-from shared.transform import Asked, Exchange, Part, exchange
+from shared.transform import Asked, Exchange, Joining, Part, exchange
 from shared.transform.models import describe_model, list_models
 from shared.transform.relayed import finisher, parse
 from shared.transform.surfaces import url_of
@@ -150,8 +151,7 @@ class Gateway:
         ask_usage = deployment.id not in self.without_usage
         parts = plan.parts(ask_usage=ask_usage)
         if len(parts) > 1:
-            answers = [await self._whole(call, deployment, plan, part) for part in parts]
-            return await self.delivery.joined(call, Served(plan, asked, deployment), answers)
+            return await self._in_parts(call, Served(plan, asked, deployment), parts)
         reply = await self._open(call, deployment, plan, parts[0])
         if reply.status == 202 and "operation-location" in reply.headers:
             reply = await poll(reply, deployment, self.upstream)
@@ -192,6 +192,17 @@ class Gateway:
             names=self.admission.names_on(deployment.resource, principal) if named else {},
             headers=call.request.headers if shape in ANTHROPIC else {},
         )
+
+    async def _in_parts(self, call: Call, served: Served, parts: list[Part]) -> Reply:
+        """A call that is split: what was answered before one part failed is paid for all the same."""
+        answers: list[bytes] = []
+        try:
+            for part in parts:
+                answers.append(await self._whole(call, served.deployment, served.plan, part))
+        except (Refused, UpstreamFailed):
+            call.usage = cast("Joining", served.plan.answer()).paid(answers)
+            raise
+        return await self.delivery.joined(call, served, answers)
 
     async def _whole(self, call: Call, deployment: Deployment, plan: Exchange, part: Part) -> bytes:
         """One of several requests that make up a call."""

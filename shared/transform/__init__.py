@@ -12,14 +12,14 @@ from shared.endpoints import Endpoint, Shape
 from shared.transform.chat import ChatAnswer, ChatStream, chat_request
 from shared.transform.count import CountExchange
 from shared.transform.embeddings import EmbeddingsExchange
-from shared.transform.exchange import Answer, Asked, Exchange, Part, Stream
+from shared.transform.exchange import Answer, Asked, Exchange, Joining, Part, Stream
 from shared.transform.forms import FormExchange
 from shared.transform.images import ImagesExchange
 from shared.transform.moderations import ModerationsExchange
 from shared.transform.relayed import RelayedExchange
 from shared.transform.translated import TRANSLATORS, TranslatedExchange
 
-__all__ = ["SHAPES", "Answer", "Asked", "Exchange", "Part", "Stream", "answers", "exchange"]
+__all__ = ["SHAPES", "Answer", "Asked", "Exchange", "Joining", "Part", "Stream", "answers", "exchange"]
 
 
 class ChatExchange:

@@ -8,7 +8,8 @@ import orjson
 
 from shared.transform.exchange import Part
 from shared.transform.relayed import RelayedAnswer, RelayedExchange, dump, finisher, parse
-from shared.types import Json
+from shared.types import Json, Usage
+from shared.usage import read_usage
 
 MOST_INPUTS = 2048
 """Inputs of one call (Azure OpenAI "quotas and limits", 2026-08)."""
@@ -28,6 +29,13 @@ class EmbeddingsExchange(RelayedExchange):
 
 
 class EmbeddingsAnswer(RelayedAnswer):
+    def paid(self, answers: list[bytes]) -> Usage:
+        total = 0
+        for data in answers:
+            found = read_usage(parse(data).get("usage"))
+            total += found.input_tokens if found else 0
+        return Usage(input_tokens=total)
+
     def join(self, answers: list[bytes]) -> bytes:
         """One answer of several: rows numbered on, usage summed. Raises ApiError (502)."""
         first, *rest = [parse(data) for data in answers]

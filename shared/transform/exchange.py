@@ -131,7 +131,13 @@ class Exchange(Protocol):
     def stream(self) -> Stream: ...
 
 
-class Joining(Protocol):
-    """An answer that is made of several of the upstream's: `read` gets them one after the other, as a JSON list."""
+class Joining(Answer, Protocol):
+    """An answer that is made of several of the upstream's."""
 
-    def join(self, answers: list[bytes]) -> bytes: ...
+    def join(self, answers: list[bytes]) -> bytes:
+        """-> the answer for the client. Raises ApiError when one of them is none."""
+        ...
+
+    def paid(self, answers: list[bytes]) -> Usage:
+        """What the parts cost that were answered before one was not."""
+        ...

@@ -88,6 +88,9 @@ class ModerationsAnswer(RelayedAnswer):
     def read(self, data: bytes) -> bytes:
         return self.join([data])
 
+    def paid(self, answers: list[bytes]) -> Usage:
+        return Usage()
+
     def join(self, answers: list[bytes]) -> bytes:
         """Raises ApiError (502) when one of them is no JSON object."""
         items = [item for _, item in _inputs(self._asked.body)]

@@ -118,3 +118,12 @@ def test_answer_that_is_none(stack: Stack, key: Key, fake: FakeAzure) -> None:
         reply = stack.post(key, {**SMALL, "input": ["a"] * size}, "/v1/embeddings")
         assert (reply.status_code, json.loads(reply.content)["error"]["code"]) == (502, "upstream_bad_response")
     assert [e["outcome"] for e in stack.usage(key, 2)] == ["upstream_error"] * 2
+
+
+def test_parts_that_were_answered_are_paid_for_when_a_later_one_fails(stack: Stack, key: Key, fake: FakeAzure) -> None:
+    too_long = "word " * 9000
+    with stack.openai(key) as client, pytest.raises(openai.BadRequestError):
+        client.embeddings.create(**SMALL, input=["a"] * 2048 + [too_long])
+    assert len(upstream_calls(fake)) == 2
+    (event,) = stack.usage(key, 1)
+    assert (event["status"], event["input_tokens"], event["estimated"]) == (400, 2048, False)

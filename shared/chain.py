@@ -62,13 +62,13 @@ def _opened(item: Any, opener: Opener) -> _Item | None:
         return (own if isinstance(item, dict) and public_id == item.get("id") else inner)(public_id)
 
     value = open_ids({"input": [item]}, open_one)["input"][0]
-    if isinstance(item, dict) and not own.resources and value.get("id") != item.get("id"):
+    if isinstance(item, dict) and own.opened_nothing:
         # of a translated answer, which nothing keeps (objects.NOWHERE): its content alone
         if value.get("type") == "item_reference":
             raise errors.no_such_object()
         if value.get("type") == "reasoning":
             return None
-        del value["id"]
+        value = {k: v for k, v in value.items() if k != "id"}
     return _Item(value, next(iter(own.resources), ""), frozenset(inner.resources))
 
 

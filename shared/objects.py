@@ -17,9 +17,9 @@ from shared.types import Principal
 _RAW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 """What may be imported: an id as Azure makes them, and nothing that has a meaning in an address (`..`, `/`, `%`)."""
 
-
 NOWHERE = ""
-"""The resource of what was translated: its ids are sealed like any other, but nothing keeps it."""
+"""The resource of what nothing keeps (a translated answer), or of what nobody has vouched for (the lines of a file):
+its ids are sealed like any other, but are never opened for an upstream."""
 
 
 class Registry:
@@ -32,13 +32,14 @@ class Registry:
         self._imports = catalog.rules.import_raw_ids
 
     def open(self, public_id: str, principal: Principal) -> tuple[str, str]:
-        """-> (resource, the upstream's id). Raises ApiError 404, the same for whatever is wrong with an id."""
+        """-> (resource, the upstream's id), or (NOWHERE, the id as it is). Raises ApiError 404, the same for whatever
+        is wrong with an id."""
         sealed = self._keyring.open(public_id, principal.owner)
         if sealed is not None:
             resource = self._names.get(sealed.resource_tag)
             if resource is None:  # its deployments were taken out of the configuration
                 raise errors.no_such_object()
-            return resource, sealed.upstream_id
+            return resource, sealed.upstream_id if resource != NOWHERE else public_id
         if _RAW_ID.fullmatch(public_id) and not looks_sealed(public_id) and (resource := self._import(principal)):
             return resource, public_id
         raise errors.no_such_object()
@@ -65,6 +66,8 @@ class Opener:
         """Of each id opened so far, in order, each once."""
         self.opened: list[tuple[str, str]] = []
         """(upstream's id, client's id) of each, once."""
+        self.opened_nothing = False
+        """Whether an id was among them that nothing keeps."""
 
     def __call__(self, public_id: str) -> str:
         """Raises ApiError 404."""
@@ -72,7 +75,9 @@ class Opener:
             found = self._known[public_id] = self._registry.open(public_id, self._principal)
             self.opened.append((found[1], public_id))
         resource, upstream_id = found
-        if resource not in (NOWHERE, *self.resources):
+        if resource == NOWHERE:
+            self.opened_nothing = True
+        elif resource not in self.resources:
             self.resources.append(resource)
         return upstream_id
 

@@ -47,6 +47,9 @@ _TOOL_USE = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 a request says of its type anywhere else (`"conversation": {"type": "tool_use", "id": …}`) opens no door."""
 _CALLS_STAND_BELOW = frozenset({"content", "content_block"})
 
+_OF_MCP = frozenset({"mcp_call", "mcp_list_tools"})
+"""Items that repeat what a server of the client's own choice has said. An id in that must not be sealed for it."""
+
 _OF_TALK = frozenset({"audio", "container", "conversation"})
 """Objects whose `id` is one in chats and messages too. Clients echo there what answers of all makers have held: any
 other `id` is a correlation."""
@@ -55,11 +58,12 @@ _TOLD_BELOW = frozenset({"data", "error", "last_error"})
 _ADDRESSES = frozenset({"report_url"})
 """Addresses in Azure's portal. They hold raw ids, and say where the resource is: clients see an empty text."""
 _NAMED_IN_TEXT = re.compile(
-    r"(?<![\w.-])(?:assistant|batch|cfile|cntr|conv|eval|evalrun|file|ftchkpt|ftckpt|ftevent|ftjob|msg|outputitem|part|"
-    r"resp|rs|upload|video|vs|vsfb)[-_][0-9A-Za-z]{8}[0-9A-Za-z_-]{6,}(?![\w-])"
+    r"(?<![\w.-])((?:assistant|batch|cfile|cntr|conv|eval|evalrun|file|ftchkpt|ftckpt|ftevent|ftjob|msg|outputitem|part|"
+    r"resp|rs|upload|video|vs|vsfb)[-_])[0-9A-Za-z]{8}[0-9A-Za-z_-]{6,}(?![\w-])"
 )
 """Ids in what Azure says of a job or an error, as of 2026-11 ("Completed results file: file-…"): the one place where an
-id is known by its text."""
+id is known by its text. They are taken out, never sealed: such a text may quote what a client has written, and who
+could have any id sealed could open it."""
 
 _STATELESS = ("chat.completion", "text_completion", "model", "realtime.")
 """Beginnings of `object` in answers behind which Azure keeps no state, or state that only Azure itself is asked for."""
@@ -97,7 +101,7 @@ def seal_ids(value: Any, seal: Callable[[str], str]) -> int:
         if key in _ADDRESSES:
             node[key] = ""
         elif key == "message":
-            node[key] = _NAMED_IN_TEXT.sub(lambda found: seal(found[0]), node[key])
+            node[key] = _NAMED_IN_TEXT.sub(lambda found: f"{found[1]}[hidden]", node[key])
         else:
             node[key] = seal(node[key])
         count += 1
@@ -167,8 +171,10 @@ def _is_opaque(name: str, item: Any, node: Json, below: str) -> bool:
         return True
     if name == "annotations":  # a list holds citations; an object is what an MCP server says of its tool
         return isinstance(item, dict)
-    if name == "content":  # an evaluation's rows, given inline
-        return node.get("type") == "file_content"
+    if name in ("tools", "error") and _kind(node) in _OF_MCP:
+        return True
+    if name == "content":  # an evaluation's rows, given inline; what a remote tool says of its failure
+        return _kind(node) in ("file_content", "mcp_tool_execution_error")
     if name == "item":  # the row that a grader is tried on
         return "grader" in node
     return name == "input" and _is_call(node, below)

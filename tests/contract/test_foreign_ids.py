@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
+import httpx
 import pytest
+from openai import NotFoundError
 
 from local.fake_azure import FakeAzure
 from shared.endpoints import ENDPOINTS, Endpoint
@@ -153,3 +156,23 @@ def test_pages_in_both_directions(stack_for_ids: tuple[Stack, Key, Key]) -> None
         before = client.get("/files", cast_to=dict, options={"params": {"before": made[1], "limit": 2}})
         assert [row["id"] for row in before["data"]] == [made[3], made[2]]
         assert [row.id for row in client.files.list(purpose="batch")] == []
+
+
+def test_nobody_has_ids_of_their_own_text_sealed(stack_for_ids: tuple[Stack, Key, Key], fake: FakeAzure) -> None:
+    """A file that looks like a batch's output is sealed line by line: whoever wrote it must not gain by that."""
+    stack, mine, theirs = stack_for_ids
+    with stack.openai(theirs) as owner:
+        owner.files.create(file=("secret.txt", b"secret"), purpose="assistants")
+    main = fake.state.resources["main"]
+    listed = httpx.get(f"{main.url}/openai/v1/files", headers={"api-key": main.key}, trust_env=False).json()
+    raw = next(row["id"] for row in listed["data"] if row["filename"] == "secret.txt")
+    line = {"custom_id": "a", "response": {"body": {"id": raw, "object": "response", "file_id": raw}}}
+    with stack.openai(mine) as client:
+        made = client.files.create(file=("lines.jsonl", json.dumps(line).encode() + b"\n"), purpose="batch").id
+        body = json.loads(client.files.content(made).content)["response"]["body"]
+        assert raw not in json.dumps(body)
+        before = len(upstream_calls(fake))
+        for found in (body["id"], body["file_id"]):
+            with pytest.raises(NotFoundError, match="No such object"):
+                client.files.content(found)
+        assert len(upstream_calls(fake)) == before

@@ -310,6 +310,10 @@ ANSWERS = [
     Case("annotations", {"annotations": [{"type": "file_citation", "file_id": "file-1"}, {"type": "file_path", "file_id": "file-2"}]}, ["file-1", "file-2"]),
     Case("search results", {"type": "file_search_call", "id": "fs_1", "results": [{"file_id": "file-1", "attributes": {"id": "x"}}]}, ["file-1", "fs_1"]),
     Case("remote tools", {"type": "mcp_list_tools", "id": "mcpl_1", "tools": [{"input_schema": {"id": "x"}, "annotations": {"id": "y"}}]}, ["mcpl_1"]),
+    Case("what a remote server says", {"output": [
+        {"type": "mcp_list_tools", "id": "mcpl_1", "tools": [{"name": "f", "file_id": "x", "id": "y"}]},
+        {"type": "mcp_call", "id": "mcp_1", "error": {"type": "mcp_tool_execution_error", "content": [{"id": "x"}]}},
+        {"error": {"type": "mcp_tool_execution_error", "content": [{"id": "x", "file_id": "y"}]}}]}, ["mcp_1", "mcpl_1"]),
     Case("computer", {"type": "computer_call", "id": "cu_1", "call_id": "call_1", "pending_safety_checks": [{"id": "sc_1"}]}, ["cu_1"]),
     Case("list", {"object": "list", "data": [{"id": "file-1"}, {"id": "file-2"}], "first_id": "file-1", "last_id": "file-2"}, ["file-1", "file-1", "file-2", "file-2"]),
     Case("batch", {"id": "batch_1", "input_file_id": "file-1", "output_file_id": "file-2", "error_file_id": "", "errors": None}, ["batch_1", "file-1", "file-2"]),
@@ -326,7 +330,8 @@ ANSWERS = [
 ]  # fmt: skip
 
 
-def test_texts_of_azure_have_the_ids_in_them_sealed() -> None:
+def test_texts_of_azure_have_the_ids_in_them_hidden() -> None:
+    """Not sealed: an error may quote a client's own file, and an envelope for any id would open it."""
     file, job = "file-" + "0a" * 16, "ftjob-" + "1b" * 16
     told: Json = {
         "data": [
@@ -344,10 +349,10 @@ def test_texts_of_azure_have_the_ids_in_them_sealed() -> None:
     }
     shown = marked(told)
     assert [row["message"] for row in shown["data"]] == [
-        f"Completed results file: <{file}>, <{file}>.",
+        "Completed results file: file-[hidden], file-[hidden].",
         f"New model: gpt-4o.ft-{'0a' * 16}",  # the name of a model, which a client needs
     ]
-    assert shown["error"]["message"] == f"<{job}> failed (no file-name here): <{file}>"
+    assert shown["error"]["message"] == "ftjob-[hidden] failed (no file-name here): file-[hidden]"
     assert shown["report_url"] == ""
     assert shown["output"] == [{"type": "message", "id": "<msg_1>", "message": file, "content": [{"text": file}]}]
     assert unmarked(told["error"])[1] == []

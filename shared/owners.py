@@ -40,6 +40,8 @@ _ENDED = frozenset({"completed", "incomplete", "failed", "cancelled", "succeeded
 class Page:
     items: list[OwnedObject]
     more: bool
+    end: tuple[str, str] | None = None
+    """Resource and upstream id of the object after which the next page begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,9 @@ class Owners:
         trained: Any = said.get("trained_tokens")
         return Usage(training_tokens=trained) if isinstance(trained, int) else read_usage(said.get("usage"))
 
-    async def page(self, call: Call) -> Page:
-        """The objects that a list shows. Raises ApiError."""
+    async def page(self, call: Call, beyond: tuple[str, str] | None = None) -> Page:
+        """The objects that a list shows. `beyond`: the end of the page before, whose objects are all gone.
+        Raises ApiError."""
         query, principal = dict(call.request.query), call.principal
         assert principal is not None
         limit = _limit(query.get("limit", ""))
@@ -133,7 +136,7 @@ class Owners:
                 call.endpoint.kind,
                 limit=limit,
                 newest_first=(order == "desc") != backwards,
-                after=self.registry.open(cursor, principal) if cursor else None,
+                after=beyond or (self.registry.open(cursor, principal) if cursor else None),
                 note=purpose,
             )
         except UnknownCursor as error:
@@ -145,7 +148,8 @@ class Owners:
             raise errors.unavailable(
                 "The gateway cannot list objects at the moment. Retry in a few seconds.", "object_index_unavailable"
             ) from error
-        return Page(items[::-1] if backwards else items, more)
+        end = (items[-1].resource, items[-1].upstream_id) if items else None
+        return Page(items[::-1] if backwards else items, more, end)
 
     async def show(self, call: Call, page: Page, found: list[Json | None]) -> bytes:
         """-> the list as the client sees it; objects that are gone are forgotten."""

@@ -46,10 +46,8 @@ _TOOL_USE = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 """Anthropic's calls of tools: `id` is a correlation, `input` is the tool's own data. Only where such calls stand: what
 a request says of its type anywhere else (`"conversation": {"type": "tool_use", "id": …}`) opens no door."""
 _CALLS_STAND_BELOW = frozenset({"content", "content_block"})
-
 _OF_MCP = frozenset({"mcp_call", "mcp_list_tools"})
 """Items that repeat what a server of the client's own choice has said. An id in that must not be sealed for it."""
-
 _OF_TALK = frozenset({"audio", "container", "conversation"})
 """Objects whose `id` is one in chats and messages too. Clients echo there what answers of all makers have held: any
 other `id` is a correlation."""
@@ -171,8 +169,8 @@ def _is_opaque(name: str, item: Any, node: Json, below: str) -> bool:
         return True
     if name == "annotations":  # a list holds citations; an object is what an MCP server says of its tool
         return isinstance(item, dict)
-    if name in ("tools", "error") and _kind(node) in _OF_MCP:
-        return True
+    if name in ("tools", "error"):
+        return _kind(node) in _OF_MCP
     if name == "content":  # an evaluation's rows, given inline; what a remote tool says of its failure
         return _kind(node) in ("file_content", "mcp_tool_execution_error")
     if name == "item":  # the row that a grader is tried on

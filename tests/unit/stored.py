@@ -95,7 +95,15 @@ def call(
 def admitted(made: Call, found: Catalog | None = None) -> Call:
     """The call after admission. Raises ApiError."""
     found = found or two_resources()
-    asyncio.run(Admission(found, Registry(found, RING)).admit(made))
+
+    async def work() -> None:
+        try:
+            await Admission(found, Registry(found, RING)).admit(made)
+        finally:
+            if made.request.form:
+                await made.request.form.discard()
+
+    asyncio.run(work())
     return made
 
 

@@ -166,7 +166,7 @@ class Gateway:
         return await self.delivery.reply(call, Served(plan, asked, deployment), reply)
 
     def _refused(self, call: Call, deployment: Deployment, reply: UpstreamReply, body: bytes) -> Refused:
-        if reply.status == 404 and call.endpoint.target == "id":
+        if reply.status == 404 and call.endpoint.target in ("id", "resource") and call.opener and call.opener.opened:
             return Refused(404, errors.no_such_object())
         hidden = deployment.hidden_names() | dict(call.opener.opened if call.opener else ())
         return Refused(reply.status, from_upstream(reply.status, reply.headers, body, hidden))
@@ -236,8 +236,12 @@ class Gateway:
     async def _list(self, call: Call) -> Reply:
         """The caller's own objects of one kind: the index says which, their resources what they are."""
         page = await self.owners.page(call)
-        found = await asyncio.gather(*(self._object(call, item) for item in page.items))
-        return self.delivery.local(call, await self.owners.show(call, page, list(found)))
+        while True:
+            found = await asyncio.gather(*(self._object(call, item) for item in page.items))
+            shown = await self.owners.show(call, page, list(found))
+            if any(found) or not page.more:
+                return self.delivery.local(call, shown)
+            page = await self.owners.page(call, page.end)  # an SDK would take an empty page for the last one
 
     async def _object(self, call: Call, item: OwnedObject) -> Json | None:
         """One object as the client sees it; None when its resource does not have it any more. Raises ApiError."""
@@ -250,7 +254,8 @@ class Gateway:
         if reply.status == 404:
             return None
         if reply.status >= 400:
-            raise from_upstream(reply.status, reply.headers, body, keeper.hidden_names())
+            hidden = keeper.hidden_names() | {item.upstream_id: "an object of the list"}
+            raise from_upstream(reply.status, reply.headers, body, hidden)
         value = parse(body)
         finisher(asked)(value)
         return value

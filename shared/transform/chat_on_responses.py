@@ -129,8 +129,8 @@ def _tool(tool: Any, where: str) -> Json:
     if kind == "function":
         # both are required here, and `strict` would be true by default, as it is not in chat
         defaults = {"parameters": {"type": "object", "properties": {}}, "strict": False}
-        return {"type": "function", **defaults, **{k: v for k, v in inner.items() if v is not None}}
-    return {"type": "custom", **inner, **_grammar(inner.get("format"))}
+        return {**defaults, **{k: v for k, v in inner.items() if v is not None}, "type": "function"}
+    return {**inner, **_grammar(inner.get("format")), "type": "custom"}  # last: the type decides what a tool may do
 
 
 def _grammar(given: Any) -> Json:
@@ -159,7 +159,7 @@ def _tool_choice(choice: Any) -> Any:
     if kind in ("function", "custom") and isinstance(inner, dict):
         return {"type": kind, "name": inner.get("name")}
     if kind == "allowed_tools" and isinstance(inner, dict) and isinstance(inner.get("tools"), list):
-        return {"type": "allowed_tools", **inner, "tools": [_tool_choice(tool) for tool in inner["tools"]]}
+        return {**inner, "type": "allowed_tools", "tools": [_tool_choice(tool) for tool in inner["tools"]]}
     raise bad_request(
         "'tool_choice' must be 'none', 'auto', 'required', or an object that names a function, a custom tool or "
         "allowed_tools in the form of chat completions.",

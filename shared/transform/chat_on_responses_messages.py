@@ -60,7 +60,7 @@ def _part(part: Any, where: str) -> Json:
         file = part.get("file")
         if not isinstance(file, dict):
             raise _invalid(f"{where}.file", "expected an object")
-        out = {"type": "input_file", **file}
+        out = {**file, "type": "input_file"}
     elif kind == "input_audio":
         raise _refused(where, "takes no audio: send text, images or files")
     else:

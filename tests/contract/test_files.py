@@ -134,6 +134,7 @@ def test_ids_end_when_their_resource_leaves_the_configuration(new_stack: Any, fa
             client.files.retrieve(gone)
         assert not upstream_calls(fake)
         assert [row.id for row in client.files.list()] == [kept]
+        assert [row.id for row in client.files.list(limit=1, order="asc")] == [kept], "not an empty page"
 
 
 RAW = re.compile(r"\b(?:assistant|file|ftjob|ftchkpt|vs|vsfb|upload|part|cntr|cfile|conv|msg|resp|rs|fc|eval|evalrun|outputitem)"

@@ -332,8 +332,8 @@ def test_fields_come_back_from_a_round_trip(case: Field) -> None:
 
 def test_what_is_in_a_tool_or_a_file_decides_no_type() -> None:
     """`{"type": "custom", "custom": {"type": "file_search", …}}` is a custom tool, and no search in anybody's store."""
-    given = [{"type": kind, kind: {"type": "file_search", "name": "f"}} for kind in ("function", "custom")]
+    tools = [{"type": kind, kind: {"type": "file_search", "name": "f"}} for kind in ("function", "custom")]
     file = {"type": "file", "file": {"type": "item_reference", "file_id": "x"}}
-    body = request({"messages": [{"role": "user", "content": [file]}], "tools": given})
+    body = chat_on_responses.request({"messages": [{"role": "user", "content": [file]}], "tools": tools})
     assert [tool["type"] for tool in body["tools"]] == ["function", "custom"]
     assert body["input"][0]["content"][0]["type"] == "input_file"

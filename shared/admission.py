@@ -18,10 +18,11 @@ from shared.chain import keep_chain
 from shared.errors import ApiError
 from shared.objects import Opener, Registry
 from shared.payload import read_json
+from shared.principals import Principal
 from shared.transform import answers
 from shared.transform.forms import parse_field
 from shared.transform.owned import is_id_field, open_ids
-from shared.types import Json, Principal
+from shared.types import Json
 
 MODEL_HEADERS = ("x-tollgate-model", "x-litellm-model")
 """Name an alias whose resource shall keep what is made, where the body has no place for it."""

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
 from shared import errors
-from shared.types import Principal
+from shared.principals import Principal
 
 KEY_BYTES = 32
 _KEY = re.compile(r"sk-[A-Za-z0-9_-]{43}")

@@ -70,6 +70,8 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: Any) -> Any:
     from shared.adapters.usage_log import TableUsageLog
     from shared.adapters.vault import VaultSecrets
     from shared.delivery import Limits
+    from shared.limits import Unlimited
+    from shared.prices import NoPrices
     from shared.service import Parts
 
     tables = make_tables(settings)
@@ -84,11 +86,14 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: Any) -> Any:
         keys=CachedKeys(TableKeys(tables), settings.key_cache_seconds, time.monotonic, log),
         upstream=HttpUpstream(tokens, vault, use_proxy=_has_proxy(environ)),
         usage=usage,
+        limiter=Unlimited(),
+        prices=NoPrices(),
         objects=TableObjects(tables),
         limits=Limits(
             first_byte=settings.first_byte_seconds,
             drain=settings.first_byte_seconds if settings.on_disconnect == "drain" else 0.0,
             flush_each=settings.usage_flush == "request",
+            closed_when_down=settings.storage_down == "closed",
         ),
     )
 

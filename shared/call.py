@@ -8,9 +8,10 @@ from typing import Any
 from shared.catalog import Deployment
 from shared.endpoints import Endpoint
 from shared.objects import Opener
-from shared.ports import Client
+from shared.ports import Client, Grant, Prices
+from shared.principals import Principal
 from shared.transform import Answer, Stream
-from shared.types import ApiRequest, Json, Outcome, Principal, Usage, UsageRecord
+from shared.types import NO_COST, ApiRequest, Json, Outcome, Usage, UsageRecord
 
 NO_USAGE = Usage()
 
@@ -47,22 +48,30 @@ class Call:
     outcome: Outcome = "ok"
     first_token: float | None = None
     settled: bool = False
+    grant: Grant | None = None
+    """What it was granted of its limits; None before that, and when nothing limits the caller."""
+    tags: tuple[str, ...] = ()
+    user: str = ""
     answer: Answer | Stream | None = None
     usage: Usage = NO_USAGE
+
+    def grant_headers(self) -> dict[str, str]:
+        return {name.decode(): value.decode() for name, value in self.grant.headers()} if self.grant else {}
 
     @property
     def complete(self) -> bool:
         """Whether the client has all of the answer: SDKs close the connection as soon as they have read [DONE]."""
         return self.answer is not None and self.answer.ended
 
-    def record(self, now: float) -> UsageRecord:
+    def record(self, now: float, prices: Prices) -> UsageRecord:
         """The row of the ledger. `now`: on the clock that gave `began`."""
         principal, deployment = self.principal, self.deployment
         assert principal is not None
+        usage = self.answer.usage_or_estimate() if self.answer else self.usage
         return UsageRecord(
             request_id=self.request.id,
             at=self.at,
-            key_digest=principal.digest,
+            key_id=principal.key_id,
             key_name=principal.name,
             team=principal.team,
             alias=self.alias if self.known else "",
@@ -74,7 +83,11 @@ class Call:
             outcome=self.outcome,
             stream=self.stream,
             attempts=self.attempts,
-            usage=self.answer.usage_or_estimate() if self.answer else self.usage,
+            usage=usage,
             latency=now - self.began,
             first_token=self.first_token,
+            cost=prices.cost(deployment, usage, self.at) if deployment else NO_COST,
+            tags=self.tags,
+            user=self.user,
+            shadow=self.grant.shadow if self.grant else "",
         )

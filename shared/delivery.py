@@ -7,7 +7,7 @@ ending a stream that breaks, closing the upstream, settling. Which deployment is
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 from urllib.parse import unquote
 
@@ -17,14 +17,15 @@ from shared.call import Call
 from shared.catalog import Deployment
 from shared.endpoints import ANTHROPIC
 from shared.errors import ApiError, UpstreamFailed
+from shared.expected import expected_usage
 from shared.owners import Owners
-from shared.ports import CallLog, StoreUnavailable, UsageLog
+from shared.ports import CallLog, Limiter, Prices, StoreUnavailable, UsageLog
 from shared.pump import Pump, read_all
 from shared.transform import Answer, Asked, Exchange, Joining, Stream
 from shared.transform.owned import JsonLineSealer
 from shared.transform.relayed import PassedStream
 from shared.transform.stream import EventStream
-from shared.types import CutFile, RawHeaders, Reply, UpstreamReply
+from shared.types import CutFile, Need, RawHeaders, Reply, UpstreamReply
 
 JSON = "application/json"
 EVENTS = "text/event-stream; charset=utf-8"
@@ -45,6 +46,8 @@ class Limits:
     """How long a stream is read on after its client has left; 0: it is closed at once and counted by our own rule."""
     flush_each: bool = False
     """USAGE_FLUSH=request: the record is durable before the last byte of an answer is sent."""
+    closed_when_down: bool = False
+    """STORAGE_DOWN=closed: nothing is served that cannot be limited and written down."""
 
 
 class Refused(Exception):
@@ -70,6 +73,8 @@ class Delivery:
     """Built once with the gateway; what belongs to one call is in its Call."""
 
     usage: UsageLog
+    limiter: Limiter
+    prices: Prices
     owners: Owners
     log: CallLog
     timer: Callable[[], float]
@@ -173,6 +178,23 @@ class Delivery:
         if failure := _failure(call, stream):
             yield stream.error_event(failure)
 
+    async def intend(self, call: Call) -> None:
+        """USAGE_FLUSH=request: that the call is made stands in the ledger before its upstream is asked, so that a
+        process that is killed meanwhile leaves a trace of it. Raises ApiError 503."""
+        record = call.record(self.timer(), self.prices)
+        record.outcome, record.usage = "unfinished", replace(expected_usage(call), estimated=True)
+        deployment = call.choices[0]
+        record.deployment, record.upstream_model = deployment.id, deployment.model
+        record.cost = self.prices.cost(deployment, record.usage, call.at)
+        try:
+            await self.usage.intend(record)
+        except StoreUnavailable as error:
+            self.log.warning("ledger unavailable", request_id=call.request.id, error=str(error))
+            if self.limits.closed_when_down:
+                raise errors.unavailable(
+                    "The gateway cannot write its ledger at the moment. Retry in a few seconds.", "ledger_unavailable"
+                ) from error
+
     async def _settle_early(self, call: Call) -> None:
         """USAGE_FLUSH=request: a client that has the whole answer has been counted, whatever happens next."""
         if self.limits.flush_each:
@@ -196,7 +218,9 @@ class Delivery:
         call.settled = True
         if isinstance(call.answer, EventStream) and call.deployment is not None:  # a response in the background
             await self.owners.note(call, call.deployment, call.answer)
-        record = call.record(self.timer())
+        record = call.record(self.timer(), self.prices)
+        if call.grant:
+            self.limiter.settle(call.grant, Need(record.usage.total_tokens, record.cost.nanos))
         self.usage.add(record)
         self.log.call(record)
 
@@ -255,7 +279,11 @@ _PASSED = (
 
 def _client_headers(call: Call, upstream: Mapping[str, str]) -> RawHeaders:
     headers = request_id_headers(call.request.id, anthropic=call.endpoint.shape in ANTHROPIC)
+    own = call.grant.headers() if call.grant else []
+    headers += own
     for name in _PASSED:
+        if own and name.startswith("x-ratelimit"):
+            continue  # what Azure grants the gateway says nothing of what the gateway grants its caller
         if (value := upstream.get(name)) is not None:
             headers.append((name.encode(), value.encode("latin-1")))
     return headers

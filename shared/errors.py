@@ -131,6 +131,14 @@ def model_not_allowed(alias: str) -> ApiError:
     )
 
 
+def endpoint_not_allowed(path: str) -> ApiError:
+    return ApiError(
+        403,
+        f"Your key may not use /v1/{_short(path)}. Your platform team can allow it.",
+        code="endpoint_not_allowed",
+    )
+
+
 def no_such_object() -> ApiError:
     """One 404 for ids that are unknown, another owner's, forged, or an upstream's own: a caller learns nothing."""
     return ApiError(

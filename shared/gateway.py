@@ -20,24 +20,19 @@ from shared.catalog import Catalog, Deployment
 from shared.delivery import Delivery, Refused, Served
 from shared.endpoints import ANTHROPIC, ENDPOINTS
 from shared.errors import ApiError, UpstreamFailed
+from shared.expected import expected
 from shared.objects import NOWHERE
 from shared.owners import Owners
-from shared.ports import CallLog, Client, KeyStore, OwnedObject, StoreUnavailable, Upstream
+from shared.ports import CallLog, Client, KeyStore, Limiter, OwnedObject, Prices, StoreUnavailable, Upstream
+from shared.principals import Principal
 from shared.pump import read_all
 from shared.submitted import poll
+from shared.tagging import tags_of, user_of
 from shared.transform import Asked, Exchange, Joining, Part, exchange
 from shared.transform.models import describe_model, list_models
 from shared.transform.relayed import finisher, parse
 from shared.transform.surfaces import url_of
-from shared.types import (
-    ApiRequest,
-    Json,
-    Outcome,
-    Principal,
-    Reply,
-    UpstreamReply,
-    UpstreamRequest,
-)
+from shared.types import ApiRequest, Json, Outcome, Reply, UpstreamReply, UpstreamRequest
 from shared.upstream_errors import from_upstream
 from shared.usage import estimate_usage
 
@@ -52,6 +47,8 @@ class Gateway:
     keys: KeyStore
     upstream: Upstream
     delivery: Delivery
+    limiter: Limiter
+    prices: Prices
     log: CallLog
     pepper: bytes
     clock: Callable[[], float]
@@ -70,7 +67,11 @@ class Gateway:
             raise errors.unavailable(
                 "The gateway cannot check keys at the moment. Retry in a few seconds.", "key_store_unavailable"
             ) from error
-        return auth.check(principal, self.clock())
+        principal = auth.check(principal, self.clock())
+        endpoint = ENDPOINTS[request.endpoint]
+        if endpoint.shape != "models" and not principal.may_call(endpoint.name, endpoint.path):
+            raise errors.endpoint_not_allowed(endpoint.path)
+        return principal
 
     def models(self, request: ApiRequest, principal: Principal) -> bytes:
         """The models that the key may use, or one of them, as JSON. Raises ApiError."""
@@ -89,8 +90,13 @@ class Gateway:
         self.delivery.usage.begin()
         try:
             await self.admission.admit(call)
+            call.tags, call.user = tags_of(request.headers, principal.tags), user_of(call.body)
+            call.grant = await self.limiter.reserve(principal, expected(call, self.prices))
+            if self.delivery.limits.flush_each and call.choices:
+                await self.delivery.intend(call)
             return await self._answer(call)
         except ApiError as error:
+            error.headers.update(call.grant_headers())
             call.status = error.status
             if call.outcome == "ok":
                 call.outcome = "client_error" if error.status < 500 else "upstream_error"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from shared import errors
 from shared.catalog import Catalog, Deployment
 from shared.ids import Keyring, looks_sealed, resource_tag
+from shared.principals import Principal
 from shared.transform.owned import Sealer
-from shared.types import Principal
 
 _RAW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 """What may be imported: an id as Azure makes them, and nothing that has a meaning in an address (`..`, `/`, `%`)."""

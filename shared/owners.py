@@ -20,10 +20,11 @@ from shared.catalog import Deployment
 from shared.ids import looks_sealed
 from shared.objects import Registry
 from shared.ports import CallLog, ObjectIndex, OwnedObject, StoreUnavailable, UnknownCursor
+from shared.principals import Principal
 from shared.transform import Answer
 from shared.transform.relayed import RelayedAnswer
 from shared.transform.stream import EventStream
-from shared.types import Json, Principal, Usage
+from shared.types import Json, Usage
 from shared.usage import read_usage
 
 USUAL_LIMIT = 20

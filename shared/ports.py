@@ -6,7 +6,9 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, MutableM
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from shared.types import Credential, Principal, Row, UpstreamReply, UpstreamRequest, UsageRecord
+from shared.catalog import Deployment
+from shared.principals import Principal
+from shared.types import Cost, Credential, Need, RawHeaders, Row, UpstreamReply, UpstreamRequest, Usage, UsageRecord
 
 
 class StoreUnavailable(Exception):
@@ -17,7 +19,39 @@ class KeyStore(Protocol):
     """Keys by digest."""
 
     async def get(self, digest: str) -> Principal | None:
-        """Raises StoreUnavailable when the store cannot be asked."""
+        """digest: of the secret that a caller sent. Raises StoreUnavailable when the store cannot be asked."""
+        ...
+
+
+class Prices(Protocol):
+    """What things cost. Pure and quick: asked at every call, before it and after it."""
+
+    def cost(self, deployment: Deployment, usage: Usage, at: float) -> Cost:
+        """By the prices in force at `at` (Unix seconds)."""
+        ...
+
+
+class Grant(Protocol):
+    """What a call was granted of its key's and its team's limits."""
+
+    shadow: str
+    """The limit that would have refused the call, had it not been in shadow mode; empty: none."""
+
+    def headers(self) -> RawHeaders:
+        """x-ratelimit-… as they stand now."""
+        ...
+
+
+class Limiter(Protocol):
+    """Rates, parallel calls and budgets of keys and teams, across all instances."""
+
+    async def reserve(self, principal: Principal, need: Need) -> Grant | None:
+        """-> None when nothing limits the caller. No storage is asked while the process holds a lease that is large
+        enough. Raises ApiError 429, or 503 when the store is down and limits are closed then."""
+        ...
+
+    def settle(self, grant: Grant, spent: Need) -> None:
+        """What the call has really taken; its parallel place is free again. Never fails. Called once."""
         ...
 
 
@@ -67,8 +101,17 @@ class UsageLog(Protocol):
         """A call has begun: there is something in flight."""
         ...
 
+    async def intend(self, record: UsageRecord) -> None:
+        """Write down that a call is about to be made, durably; `add` replaces it. Raises StoreUnavailable."""
+        ...
+
     def add(self, record: UsageRecord | None) -> None:
         """A call has ended, with its record if it has one. Never blocks and never fails."""
+        ...
+
+    async def add_once(self, record: UsageRecord) -> None:
+        """Write down work that any instance may find to have ended; `request_id` names the work, and however often it
+        is written it counts once. Durable when this returns. Raises StoreUnavailable."""
         ...
 
     async def flush(self) -> None:

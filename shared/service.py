@@ -32,7 +32,7 @@ from shared.gateway import Gateway
 from shared.health import live, ready
 from shared.objects import Registry
 from shared.owners import Owners
-from shared.ports import Form, KeyStore, ObjectIndex, Secrets, StoreUnavailable, Upstream, UsageLog
+from shared.ports import Form, KeyStore, Limiter, ObjectIndex, Prices, Secrets, StoreUnavailable, Upstream, UsageLog
 from shared.routes import find
 from shared.settings import Settings
 from shared.transform.resolve import resolve
@@ -53,6 +53,8 @@ class Parts:
     keys: KeyStore
     upstream: Upstream
     usage: UsageLog
+    limiter: Limiter
+    prices: Prices
     objects: ObjectIndex
     limits: Limits
 
@@ -204,7 +206,11 @@ class Service:
             owners=owners,
             keys=parts.keys,
             upstream=parts.upstream,
-            delivery=Delivery(parts.usage, owners, self._log, time.monotonic, parts.limits),
+            delivery=Delivery(
+                parts.usage, parts.limiter, parts.prices, owners, self._log, time.monotonic, parts.limits
+            ),
+            limiter=parts.limiter,
+            prices=parts.prices,
             log=self._log,
             pepper=self._settings.key_pepper.reveal().encode(),
             clock=time.time,

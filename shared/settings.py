@@ -6,6 +6,7 @@ and (from infra/ on) with what Bicep provisions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,9 @@ from shared.ids import Keyring, derived_key, parse_keys
 from shared.types import Secret
 
 STORAGE = "AzureWebJobsStorage"
+RETAIL_PRICES = "https://prices.azure.com/api/retail/prices"
+RESOURCE_MANAGER = "https://management.azure.com"
+_CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +33,32 @@ class Settings:
     """AzureWebJobsStorage__tableServiceUri."""
     blob_service_uri: str
     """AzureWebJobsStorage__blobServiceUri."""
+    queue_service_uri: str
+    """AzureWebJobsStorage__queueServiceUri."""
     storage_client_id: str
     """AzureWebJobsStorage__clientId: the user-assigned identity for storage."""
     key_pepper: Secret
     id_keys: Secret
     """ID_KEYS: the keys that sign ids, `2:BASE64,1:BASE64`; empty: one that is derived from the pepper."""
     admin_key: Secret
+    manage_api: Literal["on", "off"]
+    entra_tenants: tuple[str, ...]
+    entra_audiences: tuple[str, ...]
+    contact: str
     config_source: str
     config_refresh_seconds: float
     key_vault_uri: str
     trusted_hosts: tuple[str, ...]
     key_cache_seconds: float
     usage_flush: Literal["interval", "request"]
+    storage_down: Literal["open", "closed"]
+    retention_months: int
+    export_container: str
+    prices_url: str
+    monitor_url: str
+    events: str
+    """EVENTS: `queue:NAME`, the https address of an Event Grid topic, or empty."""
+    events_key: Secret
     on_disconnect: Literal["close", "drain"]
     first_byte_seconds: float
     cors_origins: tuple[str, ...]
@@ -55,21 +73,37 @@ class Settings:
             storage_account=values.get(f"{STORAGE}__accountName", ""),
             table_service_uri=values.get(f"{STORAGE}__tableServiceUri", ""),
             blob_service_uri=values.get(f"{STORAGE}__blobServiceUri", ""),
+            queue_service_uri=values.get(f"{STORAGE}__queueServiceUri", ""),
             storage_client_id=values.get(f"{STORAGE}__clientId", ""),
             key_pepper=Secret(read.required("KEY_PEPPER", "32 random bytes, as from: openssl rand -base64 32")),
             id_keys=Secret(read.id_keys("ID_KEYS")),
             admin_key=Secret(values.get("ADMIN_KEY", "")),
+            manage_api=read.choice("MANAGE_API", "on", "off"),
+            entra_tenants=_names(values, "ENTRA_TENANTS"),
+            entra_audiences=_names(values, "ENTRA_AUDIENCES"),
+            contact=values.get("CONTACT", ""),
             config_source=values.get("CONFIG_SOURCE", ""),
             config_refresh_seconds=read.seconds("CONFIG_REFRESH_SECONDS", 60),
             key_vault_uri=values.get("AZURE_KEY_VAULT_URI", ""),
             trusted_hosts=cls.trusted(values),
             key_cache_seconds=read.seconds("KEY_CACHE_SECONDS", 30),
             usage_flush=read.choice("USAGE_FLUSH", "interval", "request"),
+            storage_down=read.choice("STORAGE_DOWN", "open", "closed"),
+            retention_months=read.months("RETENTION_MONTHS", 24),
+            export_container=read.container("EXPORT_CONTAINER"),
+            prices_url=read.address("PRICES_URL", RETAIL_PRICES),
+            monitor_url=read.address("MONITOR_URL", RESOURCE_MANAGER),
+            events=read.events("EVENTS"),
+            events_key=Secret(values.get("EVENTS_KEY", "")),
             on_disconnect=read.choice("ON_DISCONNECT", "close", "drain"),
             first_byte_seconds=read.seconds("FIRST_BYTE_SECONDS", 210),
             cors_origins=_names(values, "CORS_ORIGINS"),
             log_level=read.level("LOG_LEVEL"),
         )
+        if bool(settings.entra_tenants) != bool(settings.entra_audiences):
+            missing = "ENTRA_AUDIENCES" if settings.entra_tenants else "ENTRA_TENANTS"
+            remedy = "set both to accept Entra callers, or neither (docs/keys.md)"
+            read.complain(missing, "not set, although its counterpart is", remedy)
         if not (values.get(STORAGE) or settings.storage_account or settings.table_service_uri):
             remedy = f"set {STORAGE} to a connection string, or {STORAGE}__accountName to use the app's identity"
             read.complain(STORAGE, "no storage account is set", remedy)
@@ -124,6 +158,45 @@ class _Reader:
             self.complain(name, f"{text!r} is not a number of seconds", f"write a number, for example {default:g}")
             return default
         return value
+
+    def months(self, name: str, default: int) -> int:
+        text = self._values.get(name, "")
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) < 4):
+            self.complain(
+                name, f"{text!r} is not a number of months", f"write a number, for example {default}; 0: keep all"
+            )
+            return default
+        return int(text)
+
+    def container(self, name: str) -> str:
+        text = self._values.get(name, "")
+        if text and not _CONTAINER.fullmatch(text):
+            self.complain(
+                name, f"{text!r} is not a name of a container", "use 3 to 63 small letters, digits and hyphens"
+            )
+            return ""
+        return text
+
+    def address(self, name: str, default: str) -> str:
+        """An https URL, or one of this machine; `off` for none."""
+        text = (self._values.get(name) or default).rstrip("/")
+        if text.lower() == "off":
+            return ""
+        if not text.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            self.complain(name, f"{text!r} is not an https address", f"write {default}, or off")
+            return ""
+        return text
+
+    def events(self, name: str) -> str:
+        text = self._values.get(name, "")
+        if text.startswith("queue:") and _CONTAINER.fullmatch(text.removeprefix("queue:")):
+            return text
+        if text and not text.startswith(("https://", "http://127.0.0.1")):
+            self.complain(name, f"{text!r}", "write queue:NAME, or the https address of an Event Grid topic")
+            return ""
+        return text
 
     def level(self, name: str) -> str:
         text = (self._values.get(name) or "INFO").upper()

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 type RawHeaders = list[tuple[bytes, bytes]]
 
-Outcome = Literal["ok", "client_error", "client_closed", "upstream_error", "upstream_cut", "gateway_error"]
+Outcome = Literal[
+    "ok", "client_error", "client_closed", "upstream_error", "upstream_cut", "gateway_error", "unfinished"
+]
+"""`unfinished`: written before the upstream was asked (USAGE_FLUSH=request), and never replaced by the outcome."""
 
 
 class Secret:
@@ -59,30 +62,6 @@ class ApiRequest:
     query: tuple[tuple[str, str], ...] = ()
     form: Form | None = None
     """A multipart body, read as it is needed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who pays. `digest` is the HMAC of the key in hex (64 characters); the key itself is kept nowhere."""
-
-    digest: str
-    name: str
-    team: str = ""
-    models: frozenset[str] = frozenset()
-    """Aliases that the key may use; empty means all."""
-    expires_at: float | None = None
-    disabled: bool = False
-    prefix: str = ""
-    """What may be shown of the key: its first characters and its last four."""
-    created_at: float = 0.0
-
-    def may_use(self, alias: str) -> bool:
-        return not self.models or alias in self.models
-
-    @property
-    def owner(self) -> str:
-        """Who owns what this key makes: its team, so that a key can be replaced, or the key itself."""
-        return f"team:{self.team}" if self.team else f"key:{self.digest}"
 
 
 CredentialKind = Literal["api_key", "static_token", "client_secret", "password", "federated", "default"]
@@ -145,7 +124,9 @@ class Usage:
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
     cache_write_tokens: int = 0
-    """Input tokens that were written to a cache (Anthropic); part of `input_tokens`."""
+    """Input tokens that were written to a cache; part of `input_tokens`."""
+    cache_write_1h_tokens: int = 0
+    """Those of them that are kept for an hour (Anthropic), which cost more."""
     image_input_tokens: int = 0
     image_output_tokens: int = 0
     training_tokens: int = 0
@@ -158,8 +139,37 @@ class Usage:
     """Of audio that was transcribed."""
     video_seconds: float = 0.0
     """Of videos that were made."""
+    tier: str = ""
+    """The service tier by which the upstream says it has served: `priority`, `flex`, `default`; empty: it said none."""
     estimated: bool = False
     """True when Azure sent no figures and the gateway counted by its own rule (docs/usage.md)."""
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call costs by the prices in force when it began."""
+
+    nanos: int = 0
+    """Nano-dollars, rounded half up from exact pico-dollars."""
+    priced: bool = True
+    """False when something that was used has no price: it is counted, flagged and never taken for free."""
+    basis: str = ""
+    """Where the price is from: `azure-retail 2026-06-01 GlobalStandard`, `config`, `ptu`; empty: nothing to price."""
+
+
+NO_COST = Cost()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a call is expected to take of limits, or has taken: total tokens and nano-dollars."""
+
+    tokens: int = 0
+    nanos: int = 0
 
 
 @dataclass(slots=True)
@@ -168,7 +178,7 @@ class UsageRecord:
 
     request_id: str
     at: float
-    key_digest: str
+    key_id: str
     key_name: str
     team: str
     alias: str
@@ -184,6 +194,12 @@ class UsageRecord:
     usage: Usage
     latency: float
     first_token: float | None
+    cost: Cost = NO_COST
+    tags: tuple[str, ...] = ()
+    user: str = ""
+    """The end user as the client named him, shortened."""
+    shadow: str = ""
+    """The limit that would have refused the call, had it not been in shadow mode."""
 
 
 @dataclass(frozen=True, slots=True)

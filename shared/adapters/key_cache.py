@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.ports import CallLog, KeyStore, StoreUnavailable
-from shared.types import Principal
+from shared.principals import Principal
 
 STALE_SECONDS = 600.0
 PATIENCE_SECONDS = 2.0

@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from shared.ports import StoreUnavailable
-from shared.types import Principal, Row
+from shared.principals import Allowance, Principal
+from shared.types import Row
 
 KEYS_TABLE = "tollgatekeys"
 _KEY_ROW = "key"
@@ -132,11 +133,11 @@ class TableKeys:
     async def put(self, principal: Principal) -> None:
         """Raises StoreUnavailable."""
         row = {
-            "PartitionKey": principal.digest,
+            "PartitionKey": principal.key_id,
             "RowKey": _KEY_ROW,
             "name": principal.name,
             "team": principal.team,
-            "models": "\n".join(sorted(principal.models)),
+            "models": "\n".join(sorted(principal.allowance.models)),
             "expires_at": principal.expires_at or 0.0,
             "disabled": principal.disabled,
             "prefix": principal.prefix,
@@ -152,10 +153,10 @@ class TableKeys:
 
 def _principal(row: Mapping[str, Any]) -> Principal:
     return Principal(
-        digest=row["PartitionKey"],
+        key_id=row["PartitionKey"],
         name=row.get("name", ""),
         team=row.get("team", ""),
-        models=frozenset(filter(None, str(row.get("models", "")).split("\n"))),
+        allowance=Allowance(models=frozenset(filter(None, str(row.get("models", "")).split("\n")))),
         expires_at=float(row.get("expires_at") or 0) or None,
         disabled=bool(row.get("disabled")),
         prefix=row.get("prefix", ""),

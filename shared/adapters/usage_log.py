@@ -100,6 +100,12 @@ class TableUsageLog:
             self._events.append(record)
         self._schedule()
 
+    async def intend(self, record: UsageRecord) -> None:
+        raise NotImplementedError
+
+    async def add_once(self, record: UsageRecord) -> None:
+        raise NotImplementedError
+
     async def flush(self) -> None:
         """Everything that was added is durable when this returns. Raises StoreUnavailable."""
         if self._running:  # what is being written may lack the newest record
@@ -179,7 +185,7 @@ class TableUsageLog:
         events, self._events = self._events, []
         by_partition: dict[tuple[str, str], list[UsageRecord]] = {}
         for event in events:
-            by_partition.setdefault((event.key_digest, _day(event.at)), []).append(event)
+            by_partition.setdefault((event.key_id, _day(event.at)), []).append(event)
         for (digest, day), group in by_partition.items():
             lines: list[str] = []
             size = 0
@@ -206,7 +212,7 @@ class TableUsageLog:
 
     def _count(self, record: UsageRecord) -> None:
         day = _day(record.at)
-        place = (record.key_digest, day, record.alias)
+        place = (record.key_id, day, record.alias)
         total = self._totals.get(place)
         if total is None:
             total = self._totals[place] = self._new_total(record, day)
@@ -229,7 +235,7 @@ class TableUsageLog:
 
     def _new_total(self, record: UsageRecord, day: str) -> _Total:
         values: dict[str, Any] = {
-            "PartitionKey": f"{record.key_digest}|{day}",
+            "PartitionKey": f"{record.key_id}|{day}",
             "RowKey": f"{quote(record.alias, safe='')}|{self._instance}",
             "key_name": record.key_name,
             "team": record.team,

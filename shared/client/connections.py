@@ -27,8 +27,10 @@ from shared.delivery import Delivery, Limits
 from shared.document import Document
 from shared.errors import ConfigError
 from shared.gateway import Gateway
+from shared.limits import Unlimited
 from shared.owners import Owners
 from shared.ports import Upstream
+from shared.prices import NoPrices
 from shared.transform.resolve import resolve
 from shared.types import Json
 
@@ -109,13 +111,16 @@ class Gateways:
         catalog = _catalog(Document(_with_versions(data, environ), {}), environ)
         registry = RawIds(catalog)
         owners = Owners(NoIndex(), registry, self._notes, time.time)
+        nobody, prices = Unlimited(), NoPrices()
         gateway = Gateway(
             catalog=catalog,
             admission=Admission(catalog, registry),
             owners=owners,
             keys=NoKeys(),
             upstream=self._upstream,
-            delivery=Delivery(self._usage, owners, self._notes, time.monotonic, _FOREVER),
+            delivery=Delivery(self._usage, nobody, prices, owners, self._notes, time.monotonic, _FOREVER),
+            limiter=nobody,
+            prices=prices,
             log=self._notes,
             pepper=b"",
             clock=time.time,

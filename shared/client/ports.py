@@ -15,10 +15,11 @@ from shared.catalog import Catalog
 from shared.ids import Keyring
 from shared.objects import Registry
 from shared.ports import CallLog, OwnedObject
+from shared.principals import Principal
 from shared.transform.owned import Sealer
-from shared.types import Principal, UsageRecord
+from shared.types import UsageRecord
 
-CALLER = Principal(digest="0" * 64, name="in-process")
+CALLER = Principal(key_id="0" * 64, name="in-process")
 type OnUsage = Callable[[UsageRecord], None]
 _LOGGER = logging.getLogger("tollgate")
 
@@ -47,6 +48,12 @@ class Callback:
             told(record)
         except Exception:  # a mistake in the program's own function must not take the answer away
             _LOGGER.exception("on_usage failed")
+
+    async def intend(self, record: UsageRecord) -> None:
+        return None
+
+    async def add_once(self, record: UsageRecord) -> None:
+        self.add(record)
 
     async def flush(self) -> None:
         return None

@@ -15,17 +15,17 @@ from shared.adapters.tables import TableKeys
 from shared.auth import KEY_BYTES, key_digest, new_key, shown
 from shared.manage.context import CommandError, Context
 from shared.manage.output import print_rows
-from shared.types import Principal
+from shared.principals import Allowance, Principal
 
 
 async def create(options: Namespace, context: Context) -> int:
     key = new_key(secrets.token_bytes(KEY_BYTES))
     now = time.time()
     principal = Principal(
-        digest=key_digest(context.settings.key_pepper.reveal().encode(), key),
+        key_id=key_digest(context.settings.key_pepper.reveal().encode(), key),
         name=options.name,
         team=options.team,
-        models=frozenset(filter(None, (m.strip() for m in options.models.split(",")))),
+        allowance=Allowance(models=frozenset(filter(None, (m.strip() for m in options.models.split(","))))),
         expires_at=_moment(options.expires, now),
         prefix=shown(key),
         created_at=now,
@@ -35,7 +35,7 @@ async def create(options: Namespace, context: Context) -> int:
         print(json.dumps({"key": key, **_row(principal, now)}))
         return 0
     print(key)
-    print(f"This is the only time that the key is shown. Its id is {principal.digest[:12]}.")
+    print(f"This is the only time that the key is shown. Its id is {principal.key_id[:12]}.")
     return 0
 
 
@@ -56,7 +56,7 @@ async def revoke(options: Namespace, context: Context) -> int:
     principal = _find(options.key, await store.all(), pepper)
     await store.put(replace(principal, disabled=True))
     if options.json:
-        print(json.dumps({"id": principal.digest[:12], "name": principal.name, "state": "revoked"}))
+        print(json.dumps({"id": principal.key_id[:12], "name": principal.name, "state": "revoked"}))
     else:
         print(
             f"Revoked {principal.name} ({principal.prefix}). It ends within {context.settings.key_cache_seconds:g} s."
@@ -66,13 +66,13 @@ async def revoke(options: Namespace, context: Context) -> int:
 
 def _find(given: str, known: list[Principal], pepper: bytes) -> Principal:
     digest = key_digest(pepper, given) if given.startswith("sk-") else ""
-    found = [p for p in known if p.digest == digest]
-    found = found or [p for p in known if len(given) >= 6 and p.digest.startswith(given)]
+    found = [p for p in known if p.key_id == digest]
+    found = found or [p for p in known if len(given) >= 6 and p.key_id.startswith(given)]
     found = found or [p for p in known if p.name == given and not p.disabled]
     if not found:
         raise CommandError("No such key. 'python3 -m shared.manage keys list' shows all.")
     if len(found) > 1:
-        ids = ", ".join(p.digest[:12] for p in found)
+        ids = ", ".join(p.key_id[:12] for p in found)
         raise CommandError(f"{len(found)} keys are called {given!r}: name one by its id ({ids}).")
     return found[0]
 
@@ -92,12 +92,12 @@ def _moment(text: str, now: float) -> float | None:
 def _row(principal: Principal, now: float) -> dict[str, Any]:
     expired = principal.expires_at is not None and principal.expires_at <= now
     return {
-        "id": principal.digest[:12],
+        "id": principal.key_id[:12],
         "name": principal.name,
         "team": principal.team,
         "prefix": principal.prefix,
         "state": "revoked" if principal.disabled else "expired" if expired else "active",
-        "models": sorted(principal.models),
+        "models": sorted(principal.allowance.models),
         "expires": _date(principal.expires_at),
         "created": _date(principal.created_at),
     }

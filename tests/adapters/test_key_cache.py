@@ -9,7 +9,7 @@ import pytest
 
 from shared.adapters.key_cache import MOST_ENTRIES, STALE_SECONDS, CachedKeys
 from shared.ports import StoreUnavailable
-from shared.types import Principal
+from shared.principals import Principal
 from tests.support.doubles import Clock, Lines, MemoryKeys
 
 ADA = Principal("a" * 64, "ada")
@@ -31,7 +31,7 @@ def test_warm_key_costs_no_read() -> None:
     async def work() -> None:
         scene = Scene()
         for _ in range(100):
-            assert await scene.keys.get(ADA.digest) == ADA
+            assert await scene.keys.get(ADA.key_id) == ADA
         assert scene.store.asked == 1
 
     asyncio.run(work())
@@ -40,7 +40,7 @@ def test_warm_key_costs_no_read() -> None:
 def test_50_cold_calls_are_one_read() -> None:
     async def work() -> None:
         scene = Scene()
-        assert set(await asyncio.gather(*(scene.keys.get(ADA.digest) for _ in range(50)))) == {ADA}
+        assert set(await asyncio.gather(*(scene.keys.get(ADA.key_id) for _ in range(50)))) == {ADA}
         assert scene.store.asked == 1
 
     asyncio.run(work())
@@ -49,16 +49,16 @@ def test_50_cold_calls_are_one_read() -> None:
 def test_entry_is_renewed_after_half_the_bound_and_nobody_waits() -> None:
     async def work() -> None:
         scene = Scene()
-        await scene.keys.get(ADA.digest)
-        scene.store.known[ADA.digest] = replace(ADA, disabled=True)
+        await scene.keys.get(ADA.key_id)
+        scene.store.known[ADA.key_id] = replace(ADA, disabled=True)
         scene.clock.forward(BOUND / 2 - 1)
-        assert await scene.keys.get(ADA.digest) == ADA
+        assert await scene.keys.get(ADA.key_id) == ADA
         await scene.settled()
         assert scene.store.asked == 1
         scene.clock.forward(2)
-        assert await scene.keys.get(ADA.digest) == ADA  # nobody waits for the renewal
+        assert await scene.keys.get(ADA.key_id) == ADA  # nobody waits for the renewal
         await scene.settled()
-        revoked = await scene.keys.get(ADA.digest)
+        revoked = await scene.keys.get(ADA.key_id)
         assert revoked is not None
         assert revoked.disabled
         assert scene.store.asked == 2
@@ -69,10 +69,10 @@ def test_entry_is_renewed_after_half_the_bound_and_nobody_waits() -> None:
 def test_entry_is_never_older_than_the_bound() -> None:
     async def work() -> None:
         scene = Scene()
-        await scene.keys.get(ADA.digest)
-        del scene.store.known[ADA.digest]
+        await scene.keys.get(ADA.key_id)
+        del scene.store.known[ADA.key_id]
         scene.clock.forward(BOUND)
-        assert await scene.keys.get(ADA.digest) is None
+        assert await scene.keys.get(ADA.key_id) is None
 
     asyncio.run(work())
 
@@ -80,13 +80,13 @@ def test_entry_is_never_older_than_the_bound() -> None:
 def test_unknown_key_is_asked_for_again_soon() -> None:
     async def work() -> None:
         scene = Scene()
-        late = replace(ADA, digest="b" * 64)
-        assert await scene.keys.get(late.digest) is None
-        scene.store.known[late.digest] = late
+        late = replace(ADA, key_id="b" * 64)
+        assert await scene.keys.get(late.key_id) is None
+        scene.store.known[late.key_id] = late
         scene.clock.forward(4)
-        assert await scene.keys.get(late.digest) is None
+        assert await scene.keys.get(late.key_id) is None
         scene.clock.forward(2)
-        assert await scene.keys.get(late.digest) == late
+        assert await scene.keys.get(late.key_id) == late
 
     asyncio.run(work())
 
@@ -94,22 +94,22 @@ def test_unknown_key_is_asked_for_again_soon() -> None:
 def test_good_key_works_through_an_outage() -> None:
     async def work() -> None:
         scene = Scene()
-        await scene.keys.get(ADA.digest)
+        await scene.keys.get(ADA.key_id)
         scene.store.down = True
         waited = 0.0
         while waited < STALE_SECONDS - BOUND:
             scene.clock.forward(5)
             waited += 5
-            assert await scene.keys.get(ADA.digest) == ADA
+            assert await scene.keys.get(ADA.key_id) == ADA
             await scene.settled()
         assert scene.store.asked < waited / 5 + 2
         assert scene.log.warnings
         with pytest.raises(StoreUnavailable):
             await scene.keys.get("b" * 64)
         scene.store.down = False
-        scene.store.known[ADA.digest] = replace(ADA, disabled=True)
+        scene.store.known[ADA.key_id] = replace(ADA, disabled=True)
         scene.clock.forward(BOUND)
-        revoked = await scene.keys.get(ADA.digest)
+        revoked = await scene.keys.get(ADA.key_id)
         assert revoked is not None
         assert revoked.disabled
 
@@ -119,11 +119,11 @@ def test_good_key_works_through_an_outage() -> None:
 def test_outage_is_not_for_ever() -> None:
     async def work() -> None:
         scene = Scene()
-        await scene.keys.get(ADA.digest)
+        await scene.keys.get(ADA.key_id)
         scene.store.down = True
         scene.clock.forward(STALE_SECONDS + 1)
         with pytest.raises(StoreUnavailable):
-            await scene.keys.get(ADA.digest)
+            await scene.keys.get(ADA.key_id)
 
     asyncio.run(work())
 
@@ -131,7 +131,7 @@ def test_outage_is_not_for_ever() -> None:
 def test_caller_that_leaves_takes_nobody_with_it() -> None:
     async def work() -> None:
         scene = Scene()
-        first, second = (asyncio.ensure_future(scene.keys.get(ADA.digest)) for _ in range(2))
+        first, second = (asyncio.ensure_future(scene.keys.get(ADA.key_id)) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
         assert await second == ADA
@@ -146,9 +146,9 @@ def test_memory_is_bounded() -> None:
         scene = Scene()
         for number in range(MOST_ENTRIES + 100):
             await scene.keys.get(f"{number:064}")
-        await scene.keys.get(ADA.digest)
+        await scene.keys.get(ADA.key_id)
         asked = scene.store.asked
-        assert await scene.keys.get(ADA.digest) == ADA
+        assert await scene.keys.get(ADA.key_id) == ADA
         assert scene.store.asked == asked
         await scene.keys.get(f"{0:064}")  # forgotten, so it is asked for again
         assert scene.store.asked == asked + 1

@@ -13,7 +13,8 @@ from azure.data.tables.aio import TableServiceClient
 
 from shared.adapters.tables import TableKeys, Tables, write_at_exit
 from shared.ports import StoreUnavailable
-from shared.types import Principal, Row
+from shared.principals import Allowance, Principal
+from shared.types import Row
 from tests.support.own_azurite import dead_connection_string
 
 
@@ -123,7 +124,9 @@ def test_rows_are_written_at_exit_without_a_loop(azurite: Any, table: str) -> No
 
 def test_keys(azurite: Any) -> None:
     digest = uuid.uuid4().hex * 2
-    principal = Principal(digest, "näme", "team", frozenset({"a/b", "c"}), 5.5, True, "sk-abc…wxyz", 1.5)
+    principal = Principal(
+        digest, "näme", "team", Allowance(frozenset({"a/b", "c"})), None, 5.5, True, "sk-abc…wxyz", 1.5
+    )
 
     async def work(tables: Tables) -> None:
         keys = TableKeys(tables)

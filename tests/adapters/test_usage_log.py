@@ -60,7 +60,7 @@ def test_writes_of_unknown_outcome_count_nothing_twice(fails: list[str]) -> None
     async def work(scene: Scene) -> None:
         scene.store.fails = list(fails)
         for number in range(30):
-            scene.add(number, key_digest=str(number % 3) * 64)
+            scene.add(number, key_id=str(number % 3) * 64)
             if number % 10 == 0:
                 await asyncio.sleep(0.03)
         await scene.written()
@@ -253,7 +253,7 @@ def test_oldest_events_are_given_up_when_the_store_is_down_for_too_long(monkeypa
     async def work(scene: Scene) -> None:
         scene.store.fails = ["before"] * 10
         for number in range(100):
-            scene.add(number, key_digest=f"{number % 10}" * 64)
+            scene.add(number, key_id=f"{number % 10}" * 64)
             if number % 10 == 9:
                 with pytest.raises(StoreUnavailable):
                     await scene.usage.flush()

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from shared.ports import StoreUnavailable
-from shared.types import Principal, Row, Usage, UsageRecord
+from shared.principals import Principal
+from shared.types import Row, Usage, UsageRecord
 
 
 class Clock:
@@ -39,7 +40,7 @@ class MemoryKeys:
     """Keys in a dictionary (ports.KeyStore), with a count of the questions and a switch."""
 
     def __init__(self, *known: Principal) -> None:
-        self.known = {p.digest: p for p in known}
+        self.known = {p.key_id: p for p in known}
         self.asked = 0
         self.down = False
 
@@ -78,7 +79,7 @@ def a_record(number: int = 1, **changed: Any) -> UsageRecord:
     given: dict[str, Any] = {
         "request_id": f"req_{number}",
         "at": 1_000_000.0,
-        "key_digest": "d" * 64,
+        "key_id": "d" * 64,
         "key_name": "name",
         "team": "team",
         "alias": "gpt-4o",

@@ -18,14 +18,15 @@ from shared.errors import ApiError
 from shared.ids import Keyring
 from shared.objects import Registry
 from shared.ports import Client
-from shared.types import ApiRequest, Principal
+from shared.principals import Allowance, Principal
+from shared.types import ApiRequest
 from tests.unit.given import catalog
 
 RING = Keyring({1: b"k" * 32})
 ALICE = Principal("a" * 64, "alice", "search")
 BOB = Principal("b" * 64, "bob", "search")
 EVE = Principal("e" * 64, "eve", "other")
-NARROW = Principal("c" * 64, "narrow", "search", frozenset({"east-only"}))
+NARROW = Principal("c" * 64, "narrow", "search", Allowance(frozenset({"east-only"})))
 
 _ENTRIES = (("both", "east", "gpt-4o"), ("both", "west", "gpt-4o"), ("east-only", "east", "o-model"),
             ("west-only", "west", "w-model"), ("instruct", "east", "gpt-35-turbo-instruct"),

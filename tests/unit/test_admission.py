@@ -10,6 +10,7 @@ import pytest
 from shared.admission import MARKS
 from shared.endpoints import ENDPOINTS
 from shared.errors import no_such_object
+from shared.principals import Allowance
 from shared.transform.owned import ID_FIELDS
 from tests.support.bodies import ID, Asking, askings, path_params
 from tests.unit.stored import ALICE, EVE, NARROW, admitted, bad_ids, call, refusal, sealed, two_resources
@@ -143,7 +144,7 @@ def test_resource_of_an_alias_that_may_not_or_cannot_keep(alias: str, who: Any, 
 
 
 def test_key_without_a_resource_that_keeps_objects() -> None:
-    only_claude = type(EVE)("c" * 64, "c", models=frozenset({"claude"}))
+    only_claude = type(EVE)("c" * 64, "c", allowance=Allowance(frozenset({"claude"})))
     assert refusal(call("conversations_create", {}, principal=only_claude)).code == "no_resource"
     assert kept_at(call("conversations_create", {}, principal=NARROW)) == ["east"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from shared.auth import check, is_admin, key_digest, key_of, new_key, shown
 from shared.errors import ApiError
-from shared.types import Principal
+from shared.principals import Principal
 
 KEY = "sk-" + "A" * 43
 OTHER = "sk-" + "B" * 43

@@ -7,7 +7,7 @@ import pytest
 from shared.errors import ApiError, no_such_object
 from shared.ids import Keyring
 from shared.objects import Opener, Registry
-from shared.types import Principal
+from shared.principals import Principal
 from tests.unit.stored import ALICE, BOB, EVE, RING, bad_ids, sealed, two_resources
 
 FILE = "file-" + "0a" * 16

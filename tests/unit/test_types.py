@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.types import Credential, Principal, Secret
+from shared.principals import Allowance, Principal
+from shared.types import Credential, Secret
 
 
 def test_secret_hides_in_every_text() -> None:
@@ -35,4 +36,4 @@ def test_credential_that_is_equal_shares_one_cache() -> None:
     [(frozenset[str](), "a", True), (frozenset({"a"}), "a", True), (frozenset({"a"}), "b", False)],
 )
 def test_principal_may_use_its_models(models: frozenset[str], alias: str, expect: bool) -> None:
-    assert Principal("d", "n", models=models).may_use(alias) is expect
+    assert Principal("d", "n", allowance=Allowance(models)).may_use(alias) is expect

@@ -1,0 +1,1 @@
+"""What an operator can do, whoever asks: the manage API, the command line, a timer."""

@@ -1,0 +1,13 @@
+"""What Azure charges: dated prices by model, version, SKU, region and class of token, and the arithmetic. Pure."""
+
+from __future__ import annotations
+
+from shared.catalog import Deployment
+from shared.types import NO_COST, Cost, Usage
+
+
+class NoPrices:
+    """ports.Prices that knows none."""
+
+    def cost(self, deployment: Deployment, usage: Usage, at: float) -> Cost:
+        return NO_COST if usage == Usage() else Cost(priced=False)

@@ -18,6 +18,7 @@ from shared.catalog import Deployment
 from shared.endpoints import ANTHROPIC
 from shared.errors import ApiError, UpstreamFailed
 from shared.expected import expected_usage
+from shared.money import in_usd
 from shared.owners import Owners
 from shared.ports import CallLog, Limiter, Prices, StoreUnavailable, UsageLog
 from shared.pump import Pump, read_all
@@ -118,9 +119,16 @@ class Delivery:
         if call.endpoint.kind or call.endpoint.shape == "stored":
             await self.owners.note(call, served.deployment, answer)
         await self._settle_early(call)
-        headers = _client_headers(call, upstream.headers)
+        headers = [*_client_headers(call, upstream.headers), *self._cost_header(call)]
         kind = kind if call.endpoint.raw and kind else JSON
         return Reply(upstream.status, headers, data, lambda gone: self._finish(call, None, gone), kind)
+
+    def _cost_header(self, call: Call) -> RawHeaders:
+        """What a whole answer costs; that of a stream is known too late for a header."""
+        if call.endpoint.target != "model" or call.deployment is None or call.answer is None:
+            return []
+        cost = self.prices.cost(call.deployment, call.answer.usage_or_estimate(), call.at)
+        return [(b"x-tollgate-cost-usd", in_usd(cost.nanos).encode() if cost.priced else b"unknown")]
 
     async def _streamed(self, call: Call, served: Served, stream: Stream, upstream: UpstreamReply, kind: str) -> Reply:
         pump = Pump(upstream)

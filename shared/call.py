@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.catalog import Deployment
@@ -11,7 +11,7 @@ from shared.objects import Opener
 from shared.ports import Client, Grant, Prices
 from shared.principals import Principal
 from shared.transform import Answer, Stream
-from shared.types import NO_COST, ApiRequest, Json, Outcome, Usage, UsageRecord
+from shared.types import NO_COST, ApiRequest, Cost, Json, Outcome, Usage, UsageRecord
 
 NO_USAGE = Usage()
 
@@ -48,6 +48,8 @@ class Call:
     outcome: Outcome = "ok"
     first_token: float | None = None
     settled: bool = False
+    paid: list[tuple[Deployment, Usage]] = field(default_factory=list[tuple[Deployment, Usage]])
+    """What deployments were paid for that did not answer the whole call: of its parts, some were answered."""
     grant: Grant | None = None
     """What it was granted of its limits; None before that, and when nothing limits the caller."""
     tags: tuple[str, ...] = ()
@@ -68,6 +70,11 @@ class Call:
         principal, deployment = self.principal, self.deployment
         assert principal is not None
         usage = self.answer.usage_or_estimate() if self.answer else self.usage
+        cost = prices.cost(deployment, usage, self.at) if deployment else NO_COST
+        for asked, parts in self.paid:
+            more = prices.cost(asked, parts, self.at)
+            usage = replace(usage, input_tokens=usage.input_tokens + parts.input_tokens)
+            cost = Cost(cost.nanos + more.nanos, cost.priced and more.priced, cost.basis or more.basis)
         return UsageRecord(
             request_id=self.request.id,
             at=self.at,
@@ -86,7 +93,7 @@ class Call:
             usage=usage,
             latency=now - self.began,
             first_token=self.first_token,
-            cost=prices.cost(deployment, usage, self.at) if deployment else NO_COST,
+            cost=cost,
             tags=self.tags,
             user=self.user,
             shadow=self.grant.shadow if self.grant else "",

@@ -207,7 +207,7 @@ class Gateway:
             for part in parts:
                 answers.append(await self._whole(call, served.deployment, served.plan, part))
         except (Refused, UpstreamFailed):
-            call.usage = cast("Joining", served.plan.answer()).paid(answers)
+            call.paid.append((served.deployment, cast("Joining", served.plan.answer()).paid(answers)))
             raise
         return await self.delivery.joined(call, served, answers)
 

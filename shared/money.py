@@ -20,7 +20,7 @@ def in_usd(nanos: int) -> str:
 
 
 def from_usd(text: object) -> int:
-    """Dollars, as text or number, in nano-dollars, rounded half up. Raises ValueError for what is no sensible amount."""
+    """Dollars, as text or number, in nano-dollars, rounded half up. Raises ValueError for no sensible amount."""
     try:
         amount = Decimal(str(text).strip())
     except InvalidOperation:

@@ -127,3 +127,14 @@ def test_parts_that_were_answered_are_paid_for_when_a_later_one_fails(stack: Sta
     assert len(upstream_calls(fake)) == 2
     (event,) = stack.usage(key, 1)
     assert (event["status"], event["input_tokens"], event["estimated"]) == (400, 2048, False)
+
+
+def test_parts_that_were_answered_are_paid_for_when_another_deployment_answers_all(
+    stack: Stack, key: Key, fake: FakeAzure
+) -> None:
+    fake.add_fault("slow_first_byte", resource="main", seconds=0)
+    fake.add_fault("status", resource="main", status=503)
+    reply = stack.post(key, {"model": "embedding-two", "input": ["a"] * 2_050}, "/v1/embeddings")
+    assert (reply.status_code, len(upstream_calls(fake))) == (200, 4)
+    (event,) = stack.usage(key, 1)
+    assert (event["attempts"], event["input_tokens"]) == (2, 2_048 + 2_050)

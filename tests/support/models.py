@@ -69,6 +69,8 @@ def aliases(fake: FakeAzure) -> list[Row]:
         ("o3-pro", azure("responses/o3-pro", "v1"), {}),
         ("instruct", {**azure("gpt-35-turbo-instruct"), "model": "azure_text/gpt-35-turbo-instruct"}, {}),
         ("embedding", azure("text-embedding-3-small"), {}),
+        ("embedding-two", azure("text-embedding-3-small", order=1), {}),
+        ("embedding-two", azure("text-embedding-3-small", order=2, **elsewhere), {}),
         ("embedding-ada", azure("text-embedding-ada-002", "v1"), {}),
         ("image", azure("gpt-image-1", PREVIEW), {}),
         ("image-v1", azure("gpt-image-1", "v1"), {}),

@@ -91,7 +91,8 @@ class Gateway:
         try:
             await self.admission.admit(call)
             call.tags, call.user = tags_of(request.headers, principal.tags), user_of(call.body)
-            call.grant = await self.limiter.reserve(principal, expected(call, self.prices))
+            if principal.limited:
+                call.grant = await self.limiter.reserve(principal, expected(call, self.prices))
             if self.delivery.limits.flush_each and call.choices:
                 await self.delivery.intend(call)
             return await self._answer(call)

@@ -86,6 +86,10 @@ class Principal:
         return all(not rule or endpoint in rule or group in rule for rule in rules)
 
     @property
+    def limited(self) -> bool:
+        return self.allowance.limited or (self.of_team is not None and self.of_team.allowance.limited)
+
+    @property
     def owner(self) -> str:
         """Who owns what this key makes: its team, so that a key can be replaced, or the key itself."""
         return f"team:{self.team}" if self.team else f"key:{self.key_id}"

@@ -66,6 +66,51 @@ class Surface:
 Provider = Literal["azure", "azure_text", "azure_ai", "openai", "content_safety"]
 
 
+Sku = Literal[
+    "GlobalStandard", "DataZoneStandard", "Standard", "GlobalBatch", "DataZoneBatch", "DeveloperTier",
+    "GlobalProvisionedManaged", "DataZoneProvisionedManaged", "ProvisionedManaged",
+]  # fmt: skip
+"""Azure's names of the ways in which a deployment is sold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ptu:
+    """Provisioned throughput: paid by the hour, used or not."""
+
+    units: int
+    hourly_nanos: int = 0
+    """For all units together; 0: as the price book has it."""
+    capacity_tokens_per_hour: int | None = None
+    output_weight: int = 1
+    """How many input tokens an output token counts for, of the capacity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What decides the price of a deployment's calls (docs/prices.md)."""
+
+    sku: Sku = "GlobalStandard"
+    sku_given: bool = False
+    """False: nobody said so."""
+    region: str = ""
+    """Azure's name, `eastus2`; empty when it is not given."""
+    area: Literal["", "eu", "us"] = ""
+    """The data zone as far as base_model names one (`azure/eu/…`), or the region does (`eu`)."""
+    model: str = ""
+    """By which prices are looked up, without a provider; empty: there is nothing to go by."""
+    version: str = ""
+    """As given apart from the model; it wins over one in the model's name."""
+    rates: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Rates of the configuration, by `tier.context.class`, in pico-dollars per unit: they replace the price book's."""
+    ptu: Ptu | None = None
+    resource_id: str = ""
+    """The account's id in Azure Resource Manager."""
+
+    @property
+    def provisioned(self) -> bool:
+        return self.ptu is not None or self.sku.endswith("ProvisionedManaged")
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One upstream that can serve an alias. `id` is `resource/deployment`: stable, and made of no secret."""
@@ -105,6 +150,7 @@ class Deployment:
     key of a data source), so they hide in `repr`."""
     timeout: float | None = None
     """Seconds until the answer must have begun; None: the gateway's own limit."""
+    terms: Terms = Terms()
 
     @property
     def label(self) -> str:

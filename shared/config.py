@@ -26,7 +26,32 @@ VAULT_PREFIX = "keyvault/"
 _VAULT_NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
 
 
-class Params(BaseModel):
+class PtuGiven(BaseModel):
+    """Provisioned throughput of one deployment."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    units: int = Field(ge=1, le=1_000_000)
+    hourly_cost: Any = None
+    """In USD, for all units together."""
+    capacity_tokens_per_hour: int | None = Field(None, ge=1)
+    output_weight: int = Field(1, ge=1, le=100)
+
+
+class Sold(BaseModel):
+    """What decides the price of a deployment; rates of its own (`input_cost_per_token`) are read in transform/terms.py.
+
+    It may stand in the parameters as well as in model_info.
+    """
+
+    sku: str | None = None
+    region: str | None = Field(default=None, validation_alias=AliasChoices("region", "region_name"))
+    model_version: str | None = None
+    azure_resource_id: str | None = None
+    ptu: PtuGiven | None = None
+
+
+class Params(Sold):
     """`litellm_params` (or `params`) of one entry. Fields that a request body may hold are kept as its defaults."""
 
     model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True, coerce_numbers_to_str=True)
@@ -58,10 +83,10 @@ class Params(BaseModel):
     extra_body: Json = Field(default_factory=dict[str, Any])
 
 
-class ModelInfo(BaseModel):
+class ModelInfo(Sold):
     """`model_info` of one entry: what is known of the model; anything else in it is the operator's own note."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True)
 
     base_model: str | None = None
     mode: Literal[

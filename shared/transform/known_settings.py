@@ -10,6 +10,7 @@ from shared.config import BASE_NAMES, File, Params, suggestion
 from shared.document import Document, Path
 from shared.errors import Problem
 from shared.transform.models import MODES
+from shared.transform.terms import RATE_NAMES, is_rate
 
 BODY_DEFAULTS = frozenset(
     "audio dataSources data_sources enhancements frequency_penalty function_call functions logit_bias logprobs "
@@ -20,10 +21,14 @@ BODY_DEFAULTS = frozenset(
 """Body fields that an entry may give as defaults beside its own settings, as the seed's examples do."""
 
 NOTED = frozenset(
-    "custom_llm_provider input_cost_per_token output_cost_per_token input_cost_per_second max_retries num_retries "
-    "organization stream_timeout max_parallel_requests region_name tags rpm_limit tpm_limit supports_system_message "
+    "custom_llm_provider max_retries num_retries "
+    "organization stream_timeout max_parallel_requests tags rpm_limit tpm_limit supports_system_message "
     "use_in_pass_through merge_reasoning_content_in_choices configurable_clientside_auth_params "
-    "cache_control_injection_points mock_response max_budget budget_duration".split()
+    "cache_control_injection_points mock_response max_budget budget_duration "
+    "cache_creation_input_audio_token_cost citation_cost_per_token code_interpreter_cost_per_session "
+    "computer_use_input_cost_per_1k_tokens computer_use_output_cost_per_1k_tokens file_search_cost_per_1k_calls "
+    "input_cost_per_pixel input_cost_per_query input_cost_per_video_per_second ocr_cost_per_page output_cost_per_pixel "
+    "search_context_cost_per_query tiered_pricing vector_store_cost_per_gb_per_day".split()
 )
 """Settings of other gateways that mean nothing to this one yet: reported as a warning, never an error."""
 
@@ -68,13 +73,13 @@ def _no_default(catalog: Catalog, shape: str, alias: str) -> tuple[str, str]:
 def unknown_params(path: Path, document: Document, warnings: list[str]) -> list[Problem]:
     """Read from the file itself, so that an entry with other mistakes has them all named at once."""
     problems: list[Problem] = []
-    known = {*Params.model_fields, *BASE_NAMES, *BODY_DEFAULTS}
+    known = {*Params.model_fields, *BASE_NAMES, *BODY_DEFAULTS, *RATE_NAMES, "region_name"}
     given = document.at(path)
     for name in given if isinstance(given, dict) else ():
         here = (*path, name)
         if name in NOTED:
             warnings.append(f"line {document.line(here)}: {name} has no effect here yet")
-        elif name not in known:
+        elif name not in known and not is_rate(name):
             remedy = suggestion(name, sorted(known))
             problems.append(
                 document.problem(here, "unknown setting", f"{remedy}, or put it under extra_body to send it")

@@ -7,7 +7,7 @@ OpenAI's four fields come first, as clients expect them; what a platform team an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -78,13 +78,21 @@ def _owner(deployment: Deployment) -> str:
     return "openai" if deployment.family.name != "open" else "foundry"
 
 
-def list_models(catalog: Catalog, aliases: Iterable[str]) -> bytes:
-    return orjson.dumps({"object": "list", "data": [_model(catalog, alias) for alias in aliases]})
+type Costs = Callable[[Deployment], Mapping[str, Any]]
+"""A deployment's prices, by the names that other gateways use."""
 
 
-def describe_model(catalog: Catalog, alias: str) -> bytes:
-    return orjson.dumps(_model(catalog, alias))
+def list_models(catalog: Catalog, aliases: Iterable[str], costs: Costs | None = None) -> bytes:
+    return orjson.dumps({"object": "list", "data": [_model(catalog, alias, costs) for alias in aliases]})
 
 
-def _model(catalog: Catalog, alias: str) -> Json:
-    return {"id": alias, "object": "model", "created": CREATED, **catalog.facts.get(alias, {"owned_by": "tollgate"})}
+def describe_model(catalog: Catalog, alias: str, costs: Costs | None = None) -> bytes:
+    return orjson.dumps(_model(catalog, alias, costs))
+
+
+def _model(catalog: Catalog, alias: str, costs: Costs | None) -> Json:
+    """What the configuration says of a price stays as it says it; the rest is what calls really cost."""
+    deployments = catalog.of(alias)
+    priced = costs(deployments[0]) if costs and deployments else {}
+    facts = catalog.facts.get(alias, {"owned_by": "tollgate"})
+    return {"id": alias, "object": "model", "created": CREATED, **priced, **facts}

@@ -26,6 +26,7 @@ from shared.transform.known_settings import (
 from shared.transform.models import facts_of
 from shared.transform.serving import mode_of, shapes_of
 from shared.transform.surfaces import OPENAI_ROOT, Place, for_claude, is_azure_host, locate
+from shared.transform.terms import terms_of
 
 PROVIDERS: tuple[Provider, ...] = ("azure", "azure_text", "azure_ai", "openai", "content_safety")
 _FAMILY_PREFIXES = {"o_series/": "o_series", "gpt5_series/": "gpt-5"}
@@ -63,8 +64,7 @@ def resolve(
         try:
             deployment = names.deployment(entry, 1 + len(found.get(entry.model_name, [])))
         except BadSetting as error:
-            spelt = BASE_NAMES if error.field == "api_base" else (error.field,)
-            here = (*path, next((n for n in spelt if document.at((*path, n)) is not None), error.field))
+            here = _place_of(error.field, path, document)
             problems.append(document.problem(here, _as_written(error, entry, document.at(here)), error.remedy))
             continue
         found.setdefault(entry.model_name, []).append(deployment)
@@ -131,6 +131,7 @@ class _Names:
             dropped_params=frozenset(params.additional_drop_params),
             defaults=_body_defaults(params),
             timeout=params.timeout,
+            terms=terms_of(entry, named.deployment if _names_a_model(named, place) else ""),
         )
 
     def _place(self, params: Params, named: _Named) -> Place:
@@ -191,6 +192,19 @@ def _resource(place: Place) -> str:
     """Azure's name of the resource; any other host whole, for "api" would hide every "api" in an error."""
     host = place.root.split("//", 1)[1].split("/")[0]
     return (place.host.split(".")[0] if is_azure_host(place.host) else host).lower()
+
+
+def _names_a_model(named: _Named, place: Place) -> bool:
+    """Whether a deployment's name may tell its price: any other host may call its own models as it likes."""
+    return named.provider != "content_safety" and (named.provider != "openai" or place.host == "api.openai.com")
+
+
+def _place_of(field: str, path: Path, document: Document) -> Path:
+    """Where a setting stands: under any of its names, in the parameters or in model_info."""
+    spelt = {"api_base": BASE_NAMES, "region": ("region", "region_name")}.get(field, (field,))
+    sections = (path, (*path[:-1], "model_info"))
+    places = [(*section, name) for section in sections for name in spelt]
+    return next((place for place in places if document.at(place) is not None), (*path, field))
 
 
 _OTHER_PROVIDERS = frozenset(

@@ -281,13 +281,13 @@ def test_version_of_the_environment_is_not_for_plain_hosts() -> None:
 
 
 def test_settings_that_mean_nothing_here_are_warnings() -> None:
-    text = entry(f"model: azure/d, {AT}, max_retries: 3, input_cost_per_token: 0.1")
+    text = entry(f"model: azure/d, {AT}, max_retries: 3, max_budget: 1")
     text += "litellm_settings: {callbacks: [x], drop_params: true}\nrouter_settings: {num_retries: 2}\ngeneral_settings: {}\n"
     assert catalog(text).warnings == (
         "line 6: the section general_settings is not read",
         "line 4: litellm_settings.callbacks is not read",
         "line 3: max_retries has no effect here yet",
-        "line 3: input_cost_per_token has no effect here yet",
+        "line 3: max_budget has no effect here yet",
     )
     short = text.replace("litellm_settings", "settings").replace("litellm_params", "params")
     assert catalog(short).warnings[1] == "line 4: settings.callbacks is not read"

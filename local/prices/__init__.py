@@ -1,0 +1,1 @@
+"""How the price book of the package is made. Never deployed."""

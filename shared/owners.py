@@ -1,4 +1,4 @@
-"""Who made what: the index by which a list shows the caller's own objects, and what is still owed for some of them.
+"""Who made what: the index by which a list shows the caller's own objects, and the note of what is still owed for.
 
 An upstream lists everybody's objects; ids say whose they are, but only the index can be listed. It is written before
 the answer is given. When its store is down the object is made all the same, and its id works: only lists lack it.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import unquote
 
 import orjson
@@ -19,22 +18,19 @@ from shared.call import Call
 from shared.catalog import Deployment
 from shared.ids import looks_sealed
 from shared.objects import Registry
+from shared.owed import Charges, Owed, has_ended
 from shared.ports import CallLog, ObjectIndex, OwnedObject, StoreUnavailable, UnknownCursor
 from shared.principals import Principal
 from shared.transform import Answer
 from shared.transform.relayed import RelayedAnswer
 from shared.transform.stream import EventStream
 from shared.types import Json, Usage
-from shared.usage import read_usage
 
 USUAL_LIMIT = 20
 MOST = 100
 """Objects of one page; each is asked of its resource."""
-OWED = "owed"
-"""The kind under which work is noted whose usage is known only when it is done."""
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_ENDED = frozenset({"completed", "incomplete", "failed", "cancelled", "succeeded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +49,8 @@ class Owners:
     registry: Registry
     log: CallLog
     clock: Callable[[], float]
+    charges: Charges | None = None
+    """Of work that goes on in the background; None in a program of its own, which keeps nothing."""
 
     async def note(self, call: Call, deployment: Deployment, answer: Answer | EventStream) -> None:
         """What an answer says of objects that were made, deleted or finished. Never fails."""
@@ -60,22 +58,24 @@ class Owners:
         if principal is None or not isinstance(answer, (RelayedAnswer, EventStream)):
             return
         try:
-            await self._note(call, principal, deployment.resource, answer)
+            await self._note(call, principal, deployment, answer)
         except StoreUnavailable as error:
             self.log.warning("object index unavailable", request_id=call.request.id, error=str(error))
 
-    async def _note(self, call: Call, principal: Principal, resource: str, answer: RelayedAnswer | EventStream) -> None:
-        endpoint, said, owner = call.endpoint, answer.said, principal.owner
+    async def _note(
+        self, call: Call, principal: Principal, deployment: Deployment, answer: RelayedAnswer | EventStream
+    ) -> None:
+        endpoint, said, owner, resource = call.endpoint, answer.said, principal.owner, deployment.resource
         if endpoint.method == "DELETE":
             if endpoint.kind:
                 gone = unquote(call.operation.rpartition("/")[2])
                 await self.index.remove(owner, endpoint.kind, resource, gone)
         elif endpoint.kind == "response" or endpoint.name in _MAY_END:
-            await self._owe(call, owner, resource, answer)
+            await self._owe(call, principal, deployment, answer)
         elif endpoint.kind and (made := self._made(call, principal, resource, said)):
             await self.index.add(owner, endpoint.kind, made)
-            if endpoint.kind == "ftjob":
-                await self.index.add(owner, OWED, made)
+            if endpoint.kind == "ftjob" and self.charges:
+                await self.charges.store.add(_owed(call, principal, resource, made.upstream_id))
 
     def _made(self, call: Call, principal: Principal, resource: str, said: Json) -> OwnedObject | None:
         """What was made. The file of an upload lies within the answer, where ids are sealed by now."""
@@ -85,36 +85,28 @@ class Owners:
         made = self._object(resource, file) if isinstance(file, dict) else None
         return made and replace(made, upstream_id=self.registry.open(made.upstream_id, principal)[1])
 
-    def _object(self, resource: str, made: Json, note: str = "") -> OwnedObject | None:
+    def _object(self, resource: str, made: Json) -> OwnedObject | None:
         purpose, upstream_id = made.get("purpose"), made.get("id")
         if not isinstance(upstream_id, str) or not upstream_id:
             return None
-        return OwnedObject(
-            resource, upstream_id, int(self.clock() * 1000), note or (purpose if isinstance(purpose, str) else "")
-        )
+        note = purpose if isinstance(purpose, str) else ""
+        return OwnedObject(resource, upstream_id, int(self.clock() * 1000), note)
 
-    async def _owe(self, call: Call, owner: str, resource: str, answer: RelayedAnswer | EventStream) -> None:
-        """Work in the background is charged once, by whoever sees first that it has ended."""
-        said = answer.said
-        if not (said.get("background") or "trained_tokens" in said):
+    async def _owe(
+        self, call: Call, principal: Principal, deployment: Deployment, answer: RelayedAnswer | EventStream
+    ) -> None:
+        """Work in the background is charged when somebody has seen that it has ended."""
+        said, upstream_id = answer.said, answer.said.get("id")
+        if not (said.get("background") or "trained_tokens" in said) or not isinstance(upstream_id, str):
             return
-        if call.endpoint.kind == "response":
-            if said.get("status") not in _ENDED and (made := self._object(resource, said, call.alias)):
-                await self.index.add(owner, OWED, made)
-                answer.charge(Usage())  # it is charged with the call that sees it end
-        elif usage := await self._due(call, owner, resource, str(said.get("id")), said):
-            answer.charge(usage)
-
-    async def _due(self, call: Call, owner: str, resource: str, upstream_id: str, said: Json) -> Usage | None:
-        """What is to be charged for an object that may have ended; the call is then one on the alias that made it."""
-        if said.get("status") not in _ENDED:
-            return None
-        owed = await self.index.remove(owner, OWED, resource, upstream_id)
-        if not owed:
-            return None
-        call.alias, call.known = owed.note, bool(owed.note)
-        trained: Any = said.get("trained_tokens")
-        return Usage(training_tokens=trained) if isinstance(trained, int) else read_usage(said.get("usage"))
+        if self.charges is None:
+            return
+        if call.endpoint.kind != "response":
+            await self.charges.found(deployment.resource, upstream_id, said)
+        elif upstream_id and not has_ended(said):
+            work = _owed(call, principal, deployment.resource, upstream_id, deployment.id)
+            await self.charges.store.add(work)
+            answer.charge(Usage())
 
     async def page(self, call: Call, beyond: tuple[str, str] | None = None) -> Page:
         """The objects that a list shows. `beyond`: the end of the page before, whose objects are all gone.
@@ -168,15 +160,28 @@ class Owners:
 
     async def _see(self, call: Call, owner: str, page: Page, found: list[Json | None]) -> None:
         """What a list tells of objects that are gone, and of jobs that have ended."""
-        trained = 0
         for item, value in zip(page.items, found, strict=True):
             if value is not None and call.endpoint.kind == "ftjob":
-                due = await self._due(call, owner, item.resource, item.upstream_id, value)
-                trained += due.training_tokens if due else 0
+                if self.charges:
+                    await self.charges.found(item.resource, item.upstream_id, value)
             elif value is None and item.resource in self.registry.keepers:
                 await self.index.remove(owner, call.endpoint.kind, item.resource, item.upstream_id)
-        if trained:
-            call.usage = Usage(training_tokens=trained)
+
+
+def _owed(call: Call, principal: Principal, resource: str, upstream_id: str, deployment: str = "") -> Owed:
+    return Owed(
+        resource=resource,
+        upstream_id=upstream_id,
+        at=call.at,
+        endpoint=call.endpoint.name,
+        key_id=principal.key_id,
+        key_name=principal.name,
+        team=principal.team,
+        alias=call.alias if call.known else "",
+        deployment=deployment,
+        tags=call.tags,
+        user=call.user,
+    )
 
 
 _MAY_END = frozenset({"responses_retrieve", "responses_cancel", "fine_tuning_jobs_retrieve"})

@@ -1,24 +1,45 @@
-"""One usage record as an event of the ledger: its fields, their names and units (docs/usage.md)."""
+"""One usage record as an event of the ledger, and what it adds to the totals (docs/usage.md).
+
+Owns the fields, their names and units, and counts a call so that the totals are what a sum over the events gives
+(shared/books/sums.py). Knows nothing of rows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.books.sums import GOOD
 from shared.types import Usage, UsageRecord
 
-RARE = ("cache_write_tokens", "image_input_tokens", "image_output_tokens", "training_tokens", "images", "characters")
+_RARE = (
+    "cache_write_tokens", "cache_write_1h_tokens", "image_input_tokens", "image_output_tokens", "training_tokens",
+    "images", "characters",
+)  # fmt: skip
 
 
-def _rare(usage: Usage) -> dict[str, Any]:
-    """Figures that most operations do not have: in the event only where there are any. Times in milliseconds."""
-    found: dict[str, Any] = {name: value for name in RARE if (value := getattr(usage, name))}
+def _rare(record: UsageRecord, usage: Usage) -> dict[str, Any]:
+    """What most operations do not have: in the event only where there is something to say. Times in milliseconds."""
+    found: dict[str, Any] = {name: value for name in _RARE if (value := getattr(usage, name))}
     if usage.image_kind:
         found["image_kind"] = usage.image_kind
     if usage.audio_seconds:
         found["audio_ms"] = round(usage.audio_seconds * 1000)
     if usage.video_seconds:
         found["video_ms"] = round(usage.video_seconds * 1000)
+    if usage.tier:
+        found["tier"] = usage.tier
+    if not record.cost.priced:
+        found["unpriced"] = True
+    if record.cost.basis:
+        found["price"] = record.cost.basis
+    if record.tags:
+        found["tags"] = record.tags
+    if record.user:
+        found["user"] = record.user
+    if record.shadow:
+        found["shadow"] = record.shadow
     return found
 
 
@@ -44,8 +65,41 @@ def ledger_event(record: UsageRecord) -> dict[str, Any]:
         "reasoning_tokens": usage.reasoning_tokens,
         "audio_input_tokens": usage.audio_input_tokens,
         "audio_output_tokens": usage.audio_output_tokens,
-        **_rare(usage),
+        **_rare(record, usage),
+        "cost_nanos": record.cost.nanos,
         "estimated": usage.estimated,
         "latency_ms": round(record.latency * 1000, 1),
         "first_token_ms": None if record.first_token is None else round(record.first_token * 1000, 1),
     }
+
+
+def sum_event(request_id: str, at: float, names: Mapping[str, str], sums: Mapping[str, int]) -> dict[str, Any]:
+    """The event that stands for many. names: key_name, team and alias; sums: by COUNTERS, of which 0 is left out."""
+    return {
+        "at": datetime.fromtimestamp(round(at, 3), UTC),
+        "request_id": request_id,
+        **names,
+        "count": sums["requests"],
+        **{name: value for name, value in sums.items() if value and name != "requests"},
+    }
+
+
+def count(values: dict[str, Any], record: UsageRecord) -> None:
+    """Add a call to the counters in `values`."""
+    usage = record.usage
+    values["requests"] += 1
+    values["failed"] += record.outcome not in GOOD
+    values["estimated"] += usage.estimated
+    values["input_tokens"] += usage.input_tokens
+    values["output_tokens"] += usage.output_tokens
+    values["cached_input_tokens"] += usage.cached_input_tokens
+    values["reasoning_tokens"] += usage.reasoning_tokens
+    values["audio_input_tokens"] += usage.audio_input_tokens
+    values["audio_output_tokens"] += usage.audio_output_tokens
+    for name in _RARE:
+        values[name] += getattr(usage, name)
+    values["audio_ms"] += round(usage.audio_seconds * 1000)
+    values["video_ms"] += round(usage.video_seconds * 1000)
+    values["latency_ms"] += round(round(record.latency * 1000, 1))  # from what the event says, so that sums agree
+    values["cost_nanos"] += record.cost.nanos
+    values["unpriced"] += not record.cost.priced

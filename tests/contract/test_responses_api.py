@@ -269,11 +269,12 @@ def test_background_is_charged_once_when_it_has_ended(stack: Stack, key: Key) ->
         for _ in range(2):
             done = client.responses.retrieve(made.id)
         list(client.responses.retrieve(made.id, stream=True))
-    events = stack.usage(key, 6)
-    tokens = done.usage.output_tokens
-    assert [e["output_tokens"] for e in events] == [0, 0, tokens, 0, 0, 0]
-    assert (events[2]["alias"], events[2]["endpoint"], events[2]["estimated"]) == ("gpt-5", "responses_retrieve", False)
-    assert not any(e["estimated"] for e in events)
+    *calls, work = stack.usage(key, 7)
+    assert [e["output_tokens"] for e in calls] == [0] * 6
+    assert work["output_tokens"] == done.usage.output_tokens
+    assert (work["alias"], work["endpoint"], work["request_id"][:5]) == ("gpt-5", "responses_create", "work-")
+    assert work["at"] == calls[0]["at"]
+    assert not any(e["estimated"] for e in calls)
 
 
 def test_background_that_is_read_as_a_stream_is_charged_once(stack: Stack, key: Key) -> None:
@@ -285,8 +286,8 @@ def test_background_that_is_read_as_a_stream_is_charged_once(stack: Stack, key: 
             -1
         ]
         client.responses.retrieve(at_once.response.id)
-    assert [e["output_tokens"] for e in stack.usage(key, 5)] == [
-        0, done.response.usage.output_tokens, 0, at_once.response.usage.output_tokens, 0,
+    assert [e["output_tokens"] for e in stack.usage(key, 6)] == [
+        0, 0, 0, at_once.response.usage.output_tokens, 0, done.response.usage.output_tokens,
     ]  # fmt: skip
 
 
@@ -305,8 +306,8 @@ def test_background_stream_that_its_client_left_is_charged_when_it_has_ended(
         for _ in range(3):
             seen = client.responses.retrieve(found.group())
         assert seen.status == "completed"
-    assert [(e["output_tokens"], e["estimated"]) for e in stack.usage(key, 4)] == [
-        (0, False), (0, False), (seen.usage.output_tokens, False), (0, False),
+    assert [(e["output_tokens"], e["estimated"]) for e in stack.usage(key, 5)] == [
+        (0, False), (0, False), (0, False), (0, False), (seen.usage.output_tokens, False),
     ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from azure.data.tables import TableServiceClient
 
 type Row = dict[str, Any]
 COUNTED = ("requests", "failed", "estimated", "input_tokens", "output_tokens", "cached_input_tokens",
-           "reasoning_tokens", "audio_input_tokens", "audio_output_tokens")  # fmt: skip
+           "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cost_nanos", "unpriced")  # fmt: skip
 
 
 class Ledger:

@@ -11,12 +11,14 @@ import pytest
 from shared.call import Call
 from shared.errors import ApiError
 from shared.objects import Registry
-from shared.owners import OWED, Owners, Page
+from shared.owed import Charges
+from shared.owners import Owners, Page
 from shared.ports import ObjectIndex, OwnedObject, StoreUnavailable, UnknownCursor
+from shared.prices import NoPrices
 from shared.transform import Asked
 from shared.transform.relayed import RelayedAnswer, finisher
-from shared.types import Json, Usage
-from tests.support.doubles import Lines
+from shared.types import Json
+from tests.support.doubles import KeptUsage, Lines, MemoryOwed
 from tests.unit.stored import ALICE, RING, call, sealed, two_resources
 
 CATALOG = two_resources()
@@ -63,12 +65,14 @@ class Given:
 
     def __init__(self) -> None:
         self.index, self.log = MemoryIndex(), Lines()
-        self.owners = Owners(self.index, REGISTRY, self.log, lambda: 1_700_000_000.5)
+        self.owed, self.usage = MemoryOwed(), KeptUsage()
+        charges = Charges(self.owed, self.usage, NoPrices(), CATALOG)
+        self.owners = Owners(self.index, REGISTRY, self.log, lambda: 1_700_000_000.5, charges)
 
     def note(self, name: str, said: Json, *, operation: str = "", alias: str = "") -> tuple[Call, RelayedAnswer]:
         """An answer of the resource east to one call, as the pipeline notes it."""
         made = call(name)
-        made.operation, made.alias = operation, alias
+        made.operation, made.alias, made.known = operation, alias, bool(alias)
         keeper = REGISTRY.keepers["east"]
         asked = Asked(made.endpoint, operation, {}, keeper, False, REGISTRY.sealer("east", ALICE))
         answer = RelayedAnswer(asked, finisher(asked))
@@ -123,33 +127,55 @@ def test_trained_tokens_are_charged_once_by_whoever_sees_them_first() -> None:
     for first in ("retrieve", "list"):
         given = Given()
         given.note("fine_tuning_jobs_create", {"id": "ftjob-1", "status": "queued", "trained_tokens": None})
-        assert given.index.of(OWED) == given.index.of("ftjob") == ["east/ftjob-1"]
+        assert given.owed.names() == given.index.of("ftjob") == ["east/ftjob-1"]
         ended: Json = {"id": "ftjob-1", "status": "succeeded", "trained_tokens": 90}
         page = given.page("fine_tuning_jobs_list")
-        seen: list[Usage] = []
         for by in (first, "retrieve", "list"):
-            running = given.note("fine_tuning_jobs_retrieve", {**ended, "status": "running"})[1]
-            assert running.usage_or_estimate() == Usage()
+            given.note("fine_tuning_jobs_retrieve", {**ended, "status": "running"})
             if by == "list":
-                seen.append(given.show("fine_tuning_jobs_list", page, [{**ended, "id": sealed("ftjob-1")}])[0].usage)
+                given.show("fine_tuning_jobs_list", page, [{**ended, "id": sealed("ftjob-1")}])
             else:
-                seen.append(given.note("fine_tuning_jobs_retrieve", dict(ended))[1].usage_or_estimate())
-            given.index.gone.clear()
-        assert seen == [Usage(training_tokens=90), Usage(), Usage()], first
-        assert given.index.of(OWED) == []
+                given.note("fine_tuning_jobs_retrieve", dict(ended))
+            (record,) = given.usage.once.values()
+            assert (record.usage.training_tokens, record.alias, record.deployment) == (90, "", ""), first
+            assert record.endpoint == "fine_tuning_jobs_create"
+        assert given.usage.times == 1
+        assert given.owed.names() == []
 
 
-def test_background_response_is_charged_to_the_alias_that_began_it() -> None:
+def test_background_response_is_charged_to_the_call_that_began_it() -> None:
     given = Given()
     usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
-    given.note("responses_create", {"id": "resp_1", "background": True, "status": "queued"}, alias="o3-pro")
+    begun, answer = given.note(
+        "responses_create", {"id": "resp_1", "background": True, "status": "queued"}, alias="o3-pro"
+    )
     given.note("responses_create", {"id": "resp_2", "status": "completed", "usage": usage}, alias="o3-pro")
-    assert given.index.of(OWED) == ["east/resp_1"]
+    assert given.owed.names() == ["east/resp_1"]
+    assert answer.usage_or_estimate().total_tokens == 0
     ended: Json = {"id": "resp_1", "background": True, "status": "completed", "usage": usage}
-    made, answer = given.note("responses_retrieve", ended)
-    assert (made.alias, made.known, answer.usage_or_estimate().output_tokens) == ("o3-pro", True, 7)
-    again, _ = given.note("responses_retrieve", ended)
-    assert (again.alias, again.known) == ("", False)
+    for _ in range(2):
+        seen, answer = given.note("responses_retrieve", ended)
+        assert (seen.alias, seen.known, answer.usage_or_estimate().total_tokens) == ("", False, 0)
+    (record,) = given.usage.once.values()
+    assert (record.alias, record.usage.output_tokens, record.at, record.team) == ("o3-pro", 7, begun.at, "search")
+    assert record.key_id == ALICE.key_id
+
+
+def test_what_ends_as_it_is_made_is_charged_with_its_call() -> None:
+    given = Given()
+    said: Json = {"id": "resp_1", "background": True, "status": "completed", "usage": {"input_tokens": 5}}
+    _, answer = given.note("responses_create", said, alias="o3-pro")
+    assert answer.usage_or_estimate().input_tokens == 5
+    assert given.owed.names() == []
+
+
+def test_a_program_of_its_own_keeps_nothing_and_charges_nothing() -> None:
+    given = Given()
+    given.owners = Owners(given.index, REGISTRY, given.log, lambda: 0.0)
+    for name in ("responses_create", "responses_retrieve", "fine_tuning_jobs_create", "fine_tuning_jobs_retrieve"):
+        given.note(name, {"id": "x", "background": True, "trained_tokens": 5, "status": "succeeded"})
+    given.show("fine_tuning_jobs_list", given.page("fine_tuning_jobs_list"), [{"status": "succeeded"}])
+    assert given.usage.times == 0
 
 
 def test_list_shows_what_is_there_and_forgets_what_is_gone() -> None:

@@ -1,6 +1,7 @@
-"""Who is calling: the credential in a request, the digest under which its key is stored, and what the key may do.
+"""Who is calling: the credential in a request, the digest under which its key is stored, and whether it may call.
 
-Pure: the pepper, the clock and the random bytes are arguments. Where keys are stored is an adapter's business.
+Pure: the pepper, the clock and the random bytes are arguments. Where keys are stored, and how an Entra token is
+checked, is an adapter's business.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from shared.principals import Principal
 
 KEY_BYTES = 32
 _KEY = re.compile(r"sk-[A-Za-z0-9_-]{43}")
+_TOKEN = re.compile(r"ey[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
 def new_key(random: bytes) -> str:
@@ -30,6 +32,11 @@ def key_digest(pepper: bytes, key: str) -> str:
     return hmac.digest(pepper, key.encode(), hashlib.sha256).hex()
 
 
+def entra_digest(*parts: str) -> str:
+    """SHA-256 in hex: the name under which a caller without a key is kept. Its parts are no secrets."""
+    return hashlib.sha256("|".join(("entra", *parts)).encode()).hexdigest()
+
+
 def shown(key: str) -> str:
     """What may be displayed of a key."""
     return f"{key[:6]}…{key[-4:]}"
@@ -40,19 +47,33 @@ def key_of(headers: Mapping[str, str]) -> str:
 
     Raises ApiError 401 when there is none or when it cannot be one of ours.
     """
-    given = headers.get("authorization", "")
-    if given[:7].lower() == "bearer ":
-        key = given[7:].strip()
-    else:
+    key = _bearer(headers)
+    if key is None:
         key = headers.get("api-key") or headers.get("x-api-key") or ""
     if not _KEY.fullmatch(key):
         raise errors.invalid_key()
     return key
 
 
+def token_of(headers: Mapping[str, str]) -> str:
+    """What looks like an Entra token in `Authorization: Bearer`; empty where there is none."""
+    given = _bearer(headers) or ""
+    return given if _TOKEN.fullmatch(given) else ""
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    given = headers.get("authorization", "")
+    return given[7:].strip() if given[:7].lower() == "bearer " else None
+
+
 def check(principal: Principal | None, now: float) -> Principal:
-    """The principal of a key that is known, enabled and not expired. Raises ApiError 401, the same for all three."""
-    if principal is None or principal.disabled or (principal.expires_at is not None and principal.expires_at <= now):
+    """The principal of a key that is known, enabled and not expired, and whose team is not disabled.
+
+    Raises ApiError 401, the same for all of them.
+    """
+    if principal is None or principal.disabled or (principal.of_team is not None and principal.of_team.disabled):
+        raise errors.invalid_key()
+    if principal.expires_at is not None and principal.expires_at <= now:
         raise errors.invalid_key()
     return principal
 

@@ -16,7 +16,7 @@ import orjson
 from aiohttp import web
 
 from .errors import ApiError
-from .faults import AUTHORITY, TOKEN_LIFETIME, FaultQueue
+from .faults import AUTHORITY, SIGNING_KEYS, TOKEN_LIFETIME, FaultQueue
 from .tokens import DEFAULT_LIFETIME, TokenIssuer
 
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -150,6 +150,7 @@ class Authority:
         return web.json_response(body)
 
     async def keys(self, request: web.Request) -> web.Response:
+        await meet_fault(self._faults, SIGNING_KEYS)
         self._check_tenant(request.match_info["tenant"])
         return web.json_response(self._tokens.public_keys())
 

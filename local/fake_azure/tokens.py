@@ -1,11 +1,11 @@
-"""Owns the signing key: issues and verifies the access tokens of the fake tenant.
+"""Owns the signing keys: issues and verifies the access tokens of the fake tenant.
 
 Knows claims and signatures, not who may have a token (`authority.py`, `managed_identity.py`) nor what it opens.
 """
 
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ COGNITIVE_AUDIENCES = frozenset(
 )
 VAULT_AUDIENCE = "https://vault.azure.net"
 DEFAULT_LIFETIME = 3600
-_KEY_ID = "fake-azure-1"
 _REMEMBERED = 1_000
 
 
@@ -31,14 +30,17 @@ class TokenIssuer:
     def __init__(self, state_dir: Path, issuer: str, tenant_id: str) -> None:
         self.issuer = issuer
         self.tenant_id = tenant_id
-        self._key = _load_or_make(state_dir / "signing-key.pem")
-        self._public = self._key.public_key()
+        # by name, the newest last: that one signs, all are published
+        self._keys = {"fake-azure-1": _load_or_make(state_dir / "signing-key.pem")}
         self._generation = 0
+        self._claims: dict[str, dict[str, Any]] = {}
         # RS256 costs more than the rest of an answer, and the same few tokens come with every request.
         self._verified: dict[str, dict[str, Any]] = {}
 
     def issue(self, audience: str, lifetime: float = DEFAULT_LIFETIME, **claims: Any) -> str:
+        """`claims` replace the usual ones and those of the application (`give`); None takes one away."""
         now = int(time.time())
+        kid, key = list(self._keys.items())[-1]
         standard = {
             "aud": audience,
             "iss": self.issuer,
@@ -50,7 +52,20 @@ class TokenIssuer:
             "ver": "2.0",
             "xms_generation": self._generation,
         }
-        return jwt.encode({**standard, **claims}, self._key, algorithm="RS256", headers={"kid": _KEY_ID})
+        given = self._claims.get(str(claims.get("appid", "")), {})
+        said = {name: value for name, value in {**standard, **given, **claims}.items() if value is not None}
+        return jwt.encode(said, key, algorithm="RS256", headers={"kid": kid})
+
+    def give(self, client_id: str, claims: Mapping[str, Any]) -> None:
+        """What every token of an application holds from now on, such as `roles`. Nothing: no more than usual."""
+        self._claims[client_id] = dict(claims)
+
+    def rotate(self, keep: bool = True) -> None:
+        """Sign with a new key from now on. `keep`: the old ones are still published."""
+        name = f"fake-azure-{uuid.uuid4().hex[:8]}"
+        old = self._keys if keep else {}
+        self._keys = {**old, name: rsa.generate_private_key(public_exponent=65537, key_size=2048)}
+        self._verified.clear()
 
     def verify(self, token: str, audiences: Collection[str]) -> dict[str, Any]:
         claims = self._verified.get(token)
@@ -67,19 +82,26 @@ class TokenIssuer:
         self._generation += 1
 
     def public_keys(self) -> dict[str, Any]:
-        key = RSAAlgorithm.to_jwk(self._public, as_dict=True)
-        return {"keys": [{**key, "kid": _KEY_ID, "use": "sig", "alg": "RS256", "issuer": self.issuer}]}
+        """As Entra publishes them: without `alg`, and with the tenant as a place-holder."""
+        issuer = self.issuer.replace(self.tenant_id, "{tenantid}")
+        published = {name: RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) for name, key in self._keys.items()}
+        return {
+            "keys": [
+                {"kty": "RSA", "use": "sig", "kid": name, "n": key["n"], "e": key["e"], "issuer": issuer}
+                for name, key in published.items()
+            ]
+        }
 
     def _check_signature(self, token: str) -> dict[str, Any]:
         try:
             claims = jwt.decode(
                 token,
-                self._public,
+                self._keys[jwt.get_unverified_header(token)["kid"]].public_key(),
                 algorithms=["RS256"],
                 issuer=self.issuer,
                 options={"verify_aud": False, "verify_exp": False, "require": ["aud", "exp", "xms_generation"]},
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, KeyError) as error:
             raise TokenRefused(str(error)) from error
         if len(self._verified) >= _REMEMBERED:
             self._verified.clear()

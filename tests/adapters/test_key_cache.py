@@ -116,6 +116,49 @@ def test_good_key_works_through_an_outage() -> None:
     asyncio.run(work())
 
 
+def test_outage_ends_a_key_that_is_used_all_the_time_as_well() -> None:
+    async def work() -> None:
+        scene = Scene()
+        await scene.keys.get(ADA.key_id)
+        scene.store.down = True
+        for _ in range(int(STALE_SECONDS / 5)):
+            scene.clock.forward(5)
+            assert await scene.keys.get(ADA.key_id) == ADA
+            await scene.settled()
+        scene.clock.forward(5)
+        with pytest.raises(StoreUnavailable):
+            await scene.keys.get(ADA.key_id)
+
+    asyncio.run(work())
+
+
+def test_answer_is_as_old_as_its_question() -> None:
+    """A store that is slow to answer must not make the bound longer."""
+
+    async def work() -> None:
+        scene = Scene()
+        inner, answer = scene.store.get, asyncio.Event()
+
+        async def slow(digest: str) -> Principal | None:
+            found = await inner(digest)
+            await answer.wait()
+            return found
+
+        scene.store.get = slow
+        first = asyncio.ensure_future(scene.keys.get(ADA.key_id))
+        await scene.settled()
+        scene.clock.forward(BOUND - 1)
+        answer.set()
+        assert await first == ADA
+        scene.store.known[ADA.key_id] = replace(ADA, disabled=True)
+        scene.clock.forward(1)
+        revoked = await scene.keys.get(ADA.key_id)
+        assert revoked is not None
+        assert revoked.disabled
+
+    asyncio.run(work())
+
+
 def test_outage_is_not_for_ever() -> None:
     async def work() -> None:
         scene = Scene()

@@ -80,6 +80,36 @@ def test_revoked_key_ends_within_the_bound(stack_of_mode: Stack) -> None:
     assert time.monotonic() - revoked < 1.6  # KEY_CACHE_SECONDS is 1 here
 
 
+def test_limits_of_a_key_and_its_team_change_within_the_bound(stack: Stack) -> None:
+    key = stack.key(team=f"team-{time.monotonic_ns()}")
+    assert stack.post(key, ask("hi", "gpt-5")).status_code == 200
+    run_manage(stack.settings, "keys", "update", key.id, "--models", "gpt-4o")
+    until(lambda: stack.post(key, ask("hi", "gpt-5")).status_code == 403, 5, 0.05)
+    run_manage(stack.settings, "keys", "update", key.id, "--models", "none")
+    until(lambda: stack.post(key, ask("hi", "gpt-5")).status_code == 200, 5, 0.05)
+    team = run_manage(stack.settings, "keys", "show", key.id)["team"]
+    run_manage(stack.settings, "teams", "create", "--name", team, "--endpoints", "embeddings")
+    until(lambda: stack.post(key, ask("hi")).status_code == 403, 5, 0.05)
+    run_manage(stack.settings, "teams", "update", team, "--endpoints", "none", "--disabled")
+    until(lambda: stack.post(key, ask("hi")).status_code == 401, 5, 0.05)
+
+
+def test_rotated_key_keeps_its_objects_and_its_old_secret_for_a_while(stack: Stack) -> None:
+    old = stack.key()
+    with stack.openai(old) as client:
+        made = client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
+    told = run_manage(stack.settings, "keys", "rotate", old.id, "--rotation-id", "q1")
+    new = Key(told["key"], told["id"], told["name"])
+    assert new.id == old.id
+    assert stack.post(old, ask("hi")).status_code == stack.post(new, ask("hi")).status_code == 200
+    with stack.openai(new) as client:
+        assert client.files.retrieve(made.id).id == made.id
+    last = run_manage(stack.settings, "keys", "rotate", old.id, "--overlap", "0")
+    until(lambda: stack.post(new, ask("hi")).status_code == 401, 5, 0.05)
+    until(lambda: stack.post(old, ask("hi")).status_code == 401, 5, 0.05)
+    assert stack.post(Key(last["key"], "", ""), ask("hi")).status_code == 200
+
+
 def test_key_made_while_running_works_soon_even_after_it_was_refused(stack: Stack) -> None:
     """`stack.key` makes keys while the gateway runs; here one that was asked for before it was there."""
     assert stack.post(stack.key(), ask("hi")).status_code == 200

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from shared.auth import check, is_admin, key_digest, key_of, new_key, shown
+from shared.auth import check, entra_digest, is_admin, key_digest, key_of, new_key, shown, token_of
 from shared.errors import ApiError
-from shared.principals import Principal
+from shared.principals import Principal, Team
 
 KEY = "sk-" + "A" * 43
 OTHER = "sk-" + "B" * 43
@@ -60,6 +60,35 @@ def test_key_is_found_in_the_header_that_the_sdk_uses(case: Given) -> None:
     assert key_of(case.headers) == case.expect
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        Given("token", {"authorization": "Bearer eyJh.eyJi.sig-_"}, "eyJh.eyJi.sig-_"),
+        Given("in any case", {"authorization": "bEARER  eyJh.eyJi.s "}, "eyJh.eyJi.s"),
+        Given("unsigned", {"authorization": "Bearer eyJh.eyJi."}, "eyJh.eyJi."),
+        Given("two parts", {"authorization": "Bearer eyJh.eyJi"}, ""),
+        Given("four parts", {"authorization": "Bearer eyJh.eyJi.s.t"}, ""),
+        Given("no JSON", {"authorization": "Bearer abc.eyJi.s"}, ""),
+        Given("other letters", {"authorization": "Bearer eyJh.ey+i.s"}, ""),
+        Given("two", {"authorization": "Bearer eyJh.eyJi.s, eyJh.eyJi.s"}, ""),
+        Given("line end", {"authorization": "Bearer eyJh.eyJi.s\nx"}, ""),
+        Given("a key", {"authorization": f"Bearer {KEY}"}, ""),
+        Given("no bearer", {"authorization": "eyJh.eyJi.s"}, ""),
+        Given("a key's header", {"api-key": "eyJh.eyJi.s", "x-api-key": "eyJh.eyJi.s"}, ""),
+        Given("nothing", {}, ""),
+    ],
+    ids=lambda case: case.id,
+)
+def test_token_is_found_as_a_bearer_token_only(case: Given) -> None:
+    assert token_of(case.headers) == case.expect
+
+
+def test_entra_digest_tells_its_parts_apart() -> None:
+    # sha256sum of "entra|app|x"
+    assert entra_digest("app", "x") == "58668f6d81846ad26597a1d663432901c35e54a0f450076885df6e68dffdf216"
+    assert len({entra_digest("a", "b"), entra_digest("b", "a"), entra_digest("a", "c")}) == 3
+
+
 def same_401(error: ApiError) -> tuple[int, bytes, dict[str, str]]:
     return error.status, error.body(), error.headers
 
@@ -102,6 +131,7 @@ def test_key_that_cannot_be_ours_is_the_same_401(case: Given) -> None:
         Principal("d", "n", expires_at=99.0),
         Principal("d", "n", expires_at=0.0),
         Principal("d", "n", expires_at=200.0, disabled=True),
+        Principal("d", "n", "t", of_team=Team("t", disabled=True)),
     ],
 )
 def test_principal_that_may_not_call_is_the_same_401(principal: Principal) -> None:
@@ -110,7 +140,10 @@ def test_principal_that_may_not_call_is_the_same_401(principal: Principal) -> No
     assert same_401(caught.value) == unknown()
 
 
-@pytest.mark.parametrize("principal", [Principal("d", "n"), Principal("d", "n", expires_at=100.5)])
+@pytest.mark.parametrize(
+    "principal",
+    [Principal("d", "n"), Principal("d", "n", expires_at=100.5), Principal("d", "n", "t", of_team=Team("t"))],
+)
 def test_principal_that_may_call_is_given_back(principal: Principal) -> None:
     assert check(principal, 100.0) is principal
 

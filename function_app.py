@@ -1,4 +1,5 @@
-"""The table of triggers: one per row of shared/endpoints.py (a test compares the two). No logic, no setting.
+"""The table of triggers: one per row of shared/endpoints.py, and the timers of shared/operations/timers.py (a test
+compares them). No logic, no setting.
 
 Names matter: the Functions host tries functions in the alphabetical order of their names, whatever their routes. Every
 other spelling of an address (bare, /openai/v1/…, /openai/deployments/ALIAS/…) arrives at zz_other.
@@ -10,7 +11,7 @@ import azure.functions as func
 #   from azurefunctions.extensions.http.fastapi import Request, Response
 # add azurefunctions-extensions-http-fastapi to requirements.txt, and make zz_other's route "openai/{*path}".
 from shared.adapters.web_extension import Request, Response
-from shared.bootstrap import serve
+from shared.bootstrap import run_timer, serve
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -510,6 +511,11 @@ async def health_ready(req: Request) -> Response:
     return await serve("health_ready", req)
 
 
+@app.route("manage/{*path}")
+async def manage(req: Request) -> Response:
+    return await serve("manage", req)
+
+
 @app.route("v1/assistants/{*rest}")
 async def gone_assistants(req: Request) -> Response:
     return await serve("gone_assistants", req)
@@ -528,3 +534,18 @@ async def gone_threads(req: Request) -> Response:
 @app.route("{*path}")
 async def zz_other(req: Request) -> Response:
     return await serve("zz_other", req)
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+async def timer_minutes(timer: func.TimerRequest) -> None:  # noqa: ARG001
+    await run_timer("timer_minutes")
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 7 * * * *")
+async def timer_hour(timer: func.TimerRequest) -> None:  # noqa: ARG001
+    await run_timer("timer_hour")
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 23 2 * * *")
+async def timer_day(timer: func.TimerRequest) -> None:  # noqa: ARG001
+    await run_timer("timer_day")

@@ -11,7 +11,7 @@ import functools
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -20,18 +20,31 @@ from typing import TYPE_CHECKING, Any
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    import httpx
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from shared.adapters.catalog_reader import CatalogReader
     from shared.adapters.config_source import ConfigSource
+    from shared.adapters.entra_callers import EntraCallers
     from shared.adapters.identity import EntraTokens
+    from shared.adapters.outbox import Outbox
+    from shared.adapters.storage import Storage
     from shared.adapters.tables import Tables
     from shared.adapters.telemetry import JsonLog
     from shared.adapters.upstream import HttpUpstream
     from shared.adapters.vault import VaultSecrets
+    from shared.errors import ConfigError
+    from shared.limits import LeaseLimiter
+    from shared.operations.api import Api
+    from shared.operations.desk import LazyDesk
+    from shared.operations.timers import Timer
+    from shared.prices import PriceBook
     from shared.service import Service
 
 ROOT = Path(__file__).resolve().parent.parent
+OUTSIDE_SECONDS = 30.0
+"""How long something outside that is no deployment may take: prices, metrics, events."""
 
 
 async def serve(endpoint: str, request: Request) -> Response:
@@ -39,63 +52,174 @@ async def serve(endpoint: str, request: Request) -> Response:
     return await _service().serve(endpoint, request)
 
 
+async def run_timer(timer: Timer) -> None:
+    """Do what a timer is for. Never raises: what fails is in the log, and in `jobs list`."""
+    if (desk := _timers_desk()) is not None:
+        from shared.operations import timers
+
+        await desk.price_store.refresh_if_due()
+        await timers.run_timer(desk, timer)
+
+
 @functools.cache
 def _service() -> Service:
-    return build_service(os.environ)
+    """Settings that cannot work make every answer a 503 that says so."""
+    from shared.errors import ConfigError
+    from shared.parts import Unconfigured
+    from shared.service import Service
+
+    settings, log = _settings(os.environ)
+    if isinstance(settings, ConfigError):
+        return Service(Unconfigured(settings), log, settings=None)
+    return Service(_parts(settings, os.environ, log), log, settings)
 
 
-def build_service(environ: Mapping[str, str]) -> Service:
-    """The app for one process, from its environment. Settings that cannot work make every answer a 503 that says so."""
+@functools.cache
+def _timers_desk() -> LazyDesk | None:
+    """Timers run on instances of their own, where nothing else is open."""
+    settings, log = _settings(os.environ)
+    return make_desk(settings, os.environ, log) if isinstance(settings, Settings) else None
+
+
+def _settings(environ: Mapping[str, str]) -> tuple[Settings | ConfigError, JsonLog]:
     from shared.adapters.telemetry import JsonLog, quiet_libraries
     from shared.errors import ConfigError
-    from shared.service import Service, Unconfigured
 
     quiet_libraries()
-    log = JsonLog()
     try:
         settings = Settings.from_mapping(environ)
     except ConfigError as error:
+        log = JsonLog()
         log.error("app settings refused", problems=[str(p) for p in error.problems])
-        return Service(Unconfigured(error), log, settings=None)
-    log = JsonLog(settings.log_level)
-    return Service(_parts(settings, environ, log), log, settings)
+        return error, log
+    return settings, JsonLog(settings.log_level)
 
 
-def _parts(settings: Settings, environ: Mapping[str, str], log: Any) -> Any:
-    from shared.adapters.identity import EntraTokens
+def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
+    from shared.adapters.entra_callers import entra_callers
+    from shared.adapters.event_reports import UnpricedModels
     from shared.adapters.key_cache import CachedKeys
+    from shared.adapters.key_store import TableKeys
     from shared.adapters.objects import TableObjects
-    from shared.adapters.tables import TableKeys
-    from shared.adapters.upstream import HttpUpstream
+    from shared.adapters.observed_usage import ObservedUsage
+    from shared.adapters.owed_store import TableOwed
+    from shared.adapters.price_store import shipped_book
     from shared.adapters.usage_log import TableUsageLog
-    from shared.adapters.vault import VaultSecrets
     from shared.delivery import Limits
-    from shared.limits import Unlimited
-    from shared.prices import NoPrices
-    from shared.service import Parts
+    from shared.parts import Parts
 
-    tables = make_tables(settings)
-    vault = VaultSecrets(settings.key_vault_uri, functools.partial(default_credential, ""), time.time, log)
-    tokens = EntraTokens(environ, time.time, log, SystemRandom(), vault.get)
-    usage = TableUsageLog(tables, secrets.token_hex(8), time.time, log)
+    # the first calls do not wait for refreshed prices: the price store looks for them
+    desk = make_desk(settings, environ, log, shipped_book)
+    keys = TableKeys(desk.tables, log)
+    callers = entra_callers(settings, environ.get("AZURE_AUTHORITY_HOST", ""), keys, log)
+    instance = secrets.token_hex(8)
+    usage = TableUsageLog(desk.tables, instance, time.time, log)
     atexit.register(_flush_at_exit, settings, usage, log)
     return Parts(
         environ=environ,
         config=config_source(settings),
-        vault=vault,
-        keys=CachedKeys(TableKeys(tables), settings.key_cache_seconds, time.monotonic, log),
-        upstream=HttpUpstream(tokens, vault, use_proxy=_has_proxy(environ)),
-        usage=usage,
-        limiter=Unlimited(),
-        prices=NoPrices(),
-        objects=TableObjects(tables),
+        vault=desk.vault,
+        keys=CachedKeys(keys, settings.key_cache_seconds, time.monotonic, log),
+        callers=callers,
+        upstream=desk.upstream,
+        usage=ObservedUsage(usage, UnpricedModels(desk.outbox).observe),
+        limiter=_limiter(settings, desk, instance, log),
+        prices=desk.prices,
+        price_store=desk.price_store,
+        owed=TableOwed(desk.tables),
+        objects=TableObjects(desk.tables),
         limits=Limits(
             first_byte=settings.first_byte_seconds,
             drain=settings.first_byte_seconds if settings.on_disconnect == "drain" else 0.0,
-            flush_each=settings.usage_flush == "request",
-            closed_when_down=settings.storage_down == "closed",
         ),
+        manage=functools.cache(functools.partial(_manage_api, settings, desk, callers)),
     )
+
+
+def _limiter(settings: Settings, desk: LazyDesk, instance: str, log: JsonLog) -> LeaseLimiter:
+    """instance: that of the usage log, by which the sweep finds what a process that is gone has spent."""
+    from shared.adapters.event_reports import BudgetThresholds
+    from shared.adapters.lease_store import TableLeases
+    from shared.limits import LeaseLimiter
+
+    return LeaseLimiter(
+        TableLeases(desk.tables, SystemRandom()),
+        instance,
+        time.time,
+        log,
+        closed=settings.storage_down == "closed",
+        contact=settings.contact,
+        on_threshold=BudgetThresholds(desk.outbox).observe,
+    )
+
+
+def _manage_api(settings: Settings, desk: LazyDesk, callers: EntraCallers | None) -> Api:
+    from shared.operations.access import Access
+    from shared.operations.api import Api
+
+    verifier = callers.verifier if callers else None
+    return Api(Access(settings.admin_key.reveal(), verifier, time.monotonic, time.time), desk)
+
+
+def make_desk(
+    settings: Settings, environ: Mapping[str, str], log: JsonLog, book: Callable[[], PriceBook] | None = None
+) -> LazyDesk:
+    """What operations work with, for one process or one command. Nothing is opened before it is used. `book`: prices to
+    begin with; else the refreshed ones, for which whoever asks for prices first waits."""
+    from shared.adapters.blobs import Blobs
+    from shared.operations.desk import LazyDesk, Makers
+
+    storage = _storage(settings)
+    makers = Makers(
+        tables=lambda: make_tables(settings),
+        blobs=lambda: Blobs(storage.blob_service),
+        book=book,
+        vault=lambda: _vault(settings.key_vault_uri, log),
+        tokens=lambda vault: _tokens(environ, vault, log),
+        upstream=lambda tokens, vault: _upstream(environ, tokens, vault),
+        outbox=lambda tables: _outbox(settings, tables, log),
+        queue=storage.queue,
+        http=_http,
+        reader=lambda vault: _reader(settings, environ, vault),
+    )
+    return LazyDesk(settings, log, time.time, makers)
+
+
+def _vault(uri: str, log: JsonLog) -> VaultSecrets:
+    from shared.adapters.vault import VaultSecrets
+
+    return VaultSecrets(uri, functools.partial(_credential, ""), time.time, log)
+
+
+def _tokens(environ: Mapping[str, str], vault: VaultSecrets, log: JsonLog) -> EntraTokens:
+    from shared.adapters.identity import EntraTokens
+
+    return EntraTokens(environ, time.time, log, SystemRandom(), vault.get)
+
+
+def _upstream(environ: Mapping[str, str], tokens: EntraTokens, vault: VaultSecrets) -> HttpUpstream:
+    from shared.adapters.upstream import HttpUpstream
+
+    has_proxy = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
+    return HttpUpstream(tokens, vault, use_proxy=bool(has_proxy))
+
+
+def _outbox(settings: Settings, tables: Tables, log: JsonLog) -> Outbox:
+    from shared.adapters.outbox import Outbox, source_of
+
+    return Outbox(tables, time.time, log, source_of(settings.key_pepper.reveal()), sending=bool(settings.events))
+
+
+def _http() -> httpx.AsyncClient:
+    import httpx
+
+    return httpx.AsyncClient(timeout=OUTSIDE_SECONDS)
+
+
+def _reader(settings: Settings, environ: Mapping[str, str], vault: VaultSecrets) -> CatalogReader:
+    from shared.adapters.catalog_reader import CatalogReader
+
+    return CatalogReader(config_source(settings), environ, vault, settings.trusted_hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,45 +240,25 @@ class InProcess:
 
 def in_process() -> InProcess:
     """The adapters of shared.client. Nothing is opened before it is used."""
-    from shared.adapters.identity import EntraTokens
     from shared.adapters.telemetry import JsonLog
-    from shared.adapters.upstream import HttpUpstream
-    from shared.adapters.vault import VaultSecrets
 
     log, environ = JsonLog("WARNING"), os.environ
-    vault = VaultSecrets(
-        environ.get("AZURE_KEY_VAULT_URI", ""), functools.partial(default_credential, ""), time.time, log
-    )  # fmt: skip
-    tokens = EntraTokens(environ, time.time, log, SystemRandom(), vault.get)
-    return InProcess(environ, HttpUpstream(tokens, vault, use_proxy=_has_proxy(environ)), tokens, vault, log)
+    vault = _vault(environ.get("AZURE_KEY_VAULT_URI", ""), log)
+    tokens = _tokens(environ, vault, log)
+    return InProcess(environ, _upstream(environ, tokens, vault), tokens, vault, log)
 
 
-def _has_proxy(environ: Mapping[str, str]) -> bool:
-    return bool(environ.get("HTTPS_PROXY") or environ.get("https_proxy"))
+def _storage(settings: Settings) -> Storage:
+    from shared.adapters.storage import Storage
+
+    return Storage(settings, _credential)
 
 
 def make_tables(settings: Settings) -> Tables:
     """The app's table service: by connection string, else by identity."""
     from shared.adapters.tables import Tables
 
-    return Tables(functools.partial(_table_client, settings))
-
-
-def _table_client(settings: Settings) -> Any:
-    from azure.data.tables.aio import TableServiceClient
-
-    # three retries within 1.4 s: a caller whose key is looked up waits for them (the SDK's own pace makes it 5.6 s)
-    options: dict[str, Any] = {
-        "retry_total": 3, "retry_backoff_factor": 0.2, "connection_timeout": 5, "read_timeout": 10,
-    }  # fmt: skip
-    if connection := settings.storage_connection.reveal():
-        return TableServiceClient.from_connection_string(_expand(connection), **options)
-    credential = default_credential(settings.storage_client_id)
-    return TableServiceClient(_table_endpoint(settings), credential=credential, **options)
-
-
-def _table_endpoint(settings: Settings) -> str:
-    return settings.table_service_uri or f"https://{settings.storage_account}.table.core.windows.net"
+    return Tables(_storage(settings).table_service)
 
 
 def config_source(settings: Settings) -> ConfigSource:
@@ -165,45 +269,19 @@ def config_source(settings: Settings) -> ConfigSource:
     if place is None:
         path = Path(source) if source else ROOT / "config.yaml"
         return FileSource(path if path.is_absolute() else ROOT / path)
-    return BlobSource(functools.partial(_blob_client, settings, *place))
+    return BlobSource(functools.partial(_storage(settings).blob, *place))
 
 
-def _blob_client(settings: Settings, account: str, container: str, name: str) -> Any:
-    from azure.storage.blob.aio import BlobClient
+def _credential(client_id: str) -> Any:
+    from shared.adapters.own_identity import own_credential
 
-    connection = settings.storage_connection.reveal()
-    if connection and not account:
-        return BlobClient.from_connection_string(_expand(connection), container, name)
-    url = account or settings.blob_service_uri or f"https://{settings.storage_account}.blob.core.windows.net"
-    return BlobClient(url, container, name, credential=default_credential(settings.storage_client_id))
+    return own_credential(os.environ.get("AZURE_AUTHORITY_HOST", ""), client_id)
 
 
-def default_credential(client_id: str) -> Any:
-    """Managed identity, and on a developer's machine whatever else DefaultAzureCredential finds."""
-    from azure.identity.aio import DefaultAzureCredential
+def _credential_at_exit(client_id: str) -> Any:
+    from shared.adapters.own_identity import own_credential_at_exit
 
-    return DefaultAzureCredential(**_credential_options(client_id))
-
-
-def _credential_options(client_id: str) -> dict[str, Any]:
-    from shared.adapters.identity import authority_options
-
-    options = authority_options(os.environ.get("AZURE_AUTHORITY_HOST", ""))
-    if client_id:
-        options["managed_identity_client_id"] = client_id
-    return {"exclude_interactive_browser_credential": True, **options}
-
-
-_AZURITE = (
-    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6"
-    "IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"
-    "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
-)
-"""Azurite's published account: a constant that every installation shares, no secret."""
-
-
-def _expand(connection: str) -> str:
-    return _AZURITE if connection.strip().rstrip(";") == "UseDevelopmentStorage=true" else connection
+    return own_credential_at_exit(os.environ.get("AZURE_AUTHORITY_HOST", ""), client_id)
 
 
 def _flush_at_exit(settings: Settings, usage: Any, log: Any) -> None:
@@ -213,19 +291,7 @@ def _flush_at_exit(settings: Settings, usage: Any, log: Any) -> None:
     from shared.adapters.tables import write_at_exit
 
     try:
-        with _table_client_at_exit(settings) as service:
+        with _storage(settings).table_service_at_exit(_credential_at_exit) as service:
             write_at_exit(service, usage.owed())
     except Exception as error:
         log.warning("usage of the last seconds was not written", error=str(error))
-
-
-def _table_client_at_exit(settings: Settings) -> Any:
-    """The SDK's synchronous half: an interpreter that ends starts no threads, and asyncio connects with their help."""
-    from azure.data.tables import TableServiceClient
-    from azure.identity import DefaultAzureCredential
-
-    options: dict[str, Any] = {"retry_total": 1, "connection_timeout": 2, "read_timeout": 3}
-    if connection := settings.storage_connection.reveal():
-        return TableServiceClient.from_connection_string(_expand(connection), **options)
-    credential = DefaultAzureCredential(**_credential_options(settings.storage_client_id))
-    return TableServiceClient(_table_endpoint(settings), credential=credential, **options)

@@ -11,9 +11,10 @@ from shared.objects import Opener
 from shared.ports import Client, Grant, Prices
 from shared.principals import Principal
 from shared.transform import Answer, Stream
-from shared.types import NO_COST, ApiRequest, Cost, Json, Outcome, Usage, UsageRecord
+from shared.types import NO_COST, ApiRequest, Cost, Json, Need, Outcome, Usage, UsageRecord
 
 NO_USAGE = Usage()
+NO_NEED = Need()
 
 
 @dataclass(slots=True)
@@ -50,6 +51,8 @@ class Call:
     settled: bool = False
     paid: list[tuple[Deployment, Usage]] = field(default_factory=list[tuple[Deployment, Usage]])
     """What deployments were paid for that did not answer the whole call: of its parts, some were answered."""
+    need: Need = NO_NEED
+    """What it reserved of its limits."""
     grant: Grant | None = None
     """What it was granted of its limits; None before that, and when nothing limits the caller."""
     tags: tuple[str, ...] = ()

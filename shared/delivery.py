@@ -7,26 +7,24 @@ ending a stream that breaks, closing the upstream, settling. Which deployment is
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 from urllib.parse import unquote
 
 from shared import errors
+from shared.accounts import Accounts
 from shared.anthropic_errors import request_id_headers
 from shared.call import Call
 from shared.catalog import Deployment
 from shared.endpoints import ANTHROPIC
 from shared.errors import ApiError, UpstreamFailed
-from shared.expected import expected_usage
-from shared.money import in_usd
 from shared.owners import Owners
-from shared.ports import CallLog, Limiter, Prices, StoreUnavailable, UsageLog
+from shared.ports import CallLog
 from shared.pump import Pump, read_all
 from shared.transform import Answer, Asked, Exchange, Joining, Stream
 from shared.transform.owned import JsonLineSealer
 from shared.transform.relayed import PassedStream
-from shared.transform.stream import EventStream
-from shared.types import CutFile, Need, RawHeaders, Reply, UpstreamReply
+from shared.types import CutFile, RawHeaders, Reply, UpstreamReply
 
 JSON = "application/json"
 EVENTS = "text/event-stream; charset=utf-8"
@@ -45,10 +43,6 @@ class Limits:
     answer_body: int = 64 * 1024 * 1024
     drain: float = 0.0
     """How long a stream is read on after its client has left; 0: it is closed at once and counted by our own rule."""
-    flush_each: bool = False
-    """USAGE_FLUSH=request: the record is durable before the last byte of an answer is sent."""
-    closed_when_down: bool = False
-    """STORAGE_DOWN=closed: nothing is served that cannot be limited and written down."""
 
 
 class Refused(Exception):
@@ -73,9 +67,7 @@ class Served:
 class Delivery:
     """Built once with the gateway; what belongs to one call is in its Call."""
 
-    usage: UsageLog
-    limiter: Limiter
-    prices: Prices
+    accounts: Accounts
     owners: Owners
     log: CallLog
     timer: Callable[[], float]
@@ -118,17 +110,10 @@ class Delivery:
         call.answer = answer
         if call.endpoint.kind or call.endpoint.shape == "stored":
             await self.owners.note(call, served.deployment, answer)
-        await self._settle_early(call)
-        headers = [*_client_headers(call, upstream.headers), *self._cost_header(call)]
+        await self.accounts.settle_early(call)
+        headers = [*_client_headers(call, upstream.headers), *self.accounts.cost_header(call)]
         kind = kind if call.endpoint.raw and kind else JSON
         return Reply(upstream.status, headers, data, lambda gone: self._finish(call, None, gone), kind)
-
-    def _cost_header(self, call: Call) -> RawHeaders:
-        """What a whole answer costs; that of a stream is known too late for a header."""
-        if call.endpoint.target != "model" or call.deployment is None or call.answer is None:
-            return []
-        cost = self.prices.cost(call.deployment, call.answer.usage_or_estimate(), call.at)
-        return [(b"x-tollgate-cost-usd", in_usd(cost.nanos).encode() if cost.priced else b"unknown")]
 
     async def _streamed(self, call: Call, served: Served, stream: Stream, upstream: UpstreamReply, kind: str) -> Reply:
         pump = Pump(upstream)
@@ -170,7 +155,7 @@ class Delivery:
                     if call.first_token is None:
                         call.first_token = self.timer() - call.began
                     if stream.done or pump.ended:  # usage comes after the finish_reason: `ended` would be too early
-                        await self._settle_early(call)
+                        await self.accounts.settle_early(call)
                     yield out
                 if stream.done:
                     # the end of the body belongs to the last event: read, the connection can serve another call
@@ -186,51 +171,12 @@ class Delivery:
         if failure := _failure(call, stream):
             yield stream.error_event(failure)
 
-    async def intend(self, call: Call) -> None:
-        """USAGE_FLUSH=request: that the call is made stands in the ledger before its upstream is asked, so that a
-        process that is killed meanwhile leaves a trace of it. Raises ApiError 503."""
-        record = call.record(self.timer(), self.prices)
-        record.outcome, record.usage = "unfinished", replace(expected_usage(call), estimated=True)
-        deployment = call.choices[0]
-        record.deployment, record.upstream_model = deployment.id, deployment.model
-        record.cost = self.prices.cost(deployment, record.usage, call.at)
-        try:
-            await self.usage.intend(record)
-        except StoreUnavailable as error:
-            self.log.warning("ledger unavailable", request_id=call.request.id, error=str(error))
-            if self.limits.closed_when_down:
-                raise errors.unavailable(
-                    "The gateway cannot write its ledger at the moment. Retry in a few seconds.", "ledger_unavailable"
-                ) from error
-
-    async def _settle_early(self, call: Call) -> None:
-        """USAGE_FLUSH=request: a client that has the whole answer has been counted, whatever happens next."""
-        if self.limits.flush_each:
-            await self.settle(call)
-            try:
-                await self.usage.flush()
-            except StoreUnavailable as error:
-                self.log.warning("usage not yet durable", request_id=call.request.id, error=str(error))
-
     async def _finish(self, call: Call, upstream: UpstreamReply | None, client_closed: bool) -> None:
         if upstream is not None:
             await upstream.close()
         if client_closed and call.outcome == "ok" and (self.limits.drain or not call.complete):
             call.outcome = "client_closed"
-        await self.settle(call)
-
-    async def settle(self, call: Call) -> None:
-        """Write the record of a call, once."""
-        if call.settled:
-            return
-        call.settled = True
-        if isinstance(call.answer, EventStream) and call.deployment is not None:  # a response in the background
-            await self.owners.note(call, call.deployment, call.answer)
-        record = call.record(self.timer(), self.prices)
-        if call.grant:
-            self.limiter.settle(call.grant, Need(record.usage.total_tokens, record.cost.nanos))
-        self.usage.add(record)
-        self.log.call(record)
+        await self.accounts.settle(call)
 
     def note_failure(self, call: Call, kind: str, detail: str) -> None:
         label = call.deployment.label if call.deployment else ""

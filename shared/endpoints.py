@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 Shape = Literal[
     "chat", "responses", "messages", "completions", "embeddings", "images", "speech", "transcription", "moderations",
-    "videos", "realtime", "stored", "count", "models", "health", "gone", "none",
+    "videos", "realtime", "stored", "count", "models", "health", "manage", "gone", "none",
 ]  # fmt: skip
-"""`stored`: objects that Azure keeps, passed through with owned ids. `models`, `health`, `gone` and `none` are answered
-here; all others are relayed (transform.SHAPES)."""
+"""`stored`: objects that Azure keeps, passed through with owned ids. `models`, `health`, `manage`, `gone` and `none`
+are answered here; all others are relayed (transform.SHAPES)."""
 Target = Literal["model", "id", "resource", "list", "here"]
 """What decides where a call goes: the alias it names, the ids in its path, the resource that keeps what it creates
 (told by ids or an alias in the request, else the default one), the caller's own index of objects, or nobody."""
@@ -61,7 +61,7 @@ class Endpoint:
     @property
     def route(self) -> str:
         """The route template of its trigger."""
-        return self.path if self.shape in ("health", "none") else f"v1/{self.path}"
+        return self.path if self.shape in ("health", "manage", "none") else f"v1/{self.path}"
 
 
 _PAGE = ("limit", "order", "after", "before")
@@ -217,6 +217,8 @@ _ROWS = (
     Endpoint("models_retrieve", "GET", "models/{*alias}", "models", "here"),
     Endpoint("health_live", "GET", "health/live", "health", "here", public=True),
     Endpoint("health_ready", "GET", "health/ready", "health", "here", public=True),
+    # The operator's side: which operations there are is said by shared/operations.
+    Endpoint("manage", "", "manage/{*path}", "manage", "here", body="json"),
     # Azure has retired assistants and threads (2026-08): told apart from a typing error.
     Endpoint("gone_assistants", "", "assistants/{*rest}", "gone", "here", public=True),
     Endpoint("gone_threads", "", "threads/{*rest}", "gone", "here", public=True),

@@ -7,23 +7,23 @@ a port; what a body or an event looks like is the transforms' business, never th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import cast
 from urllib.parse import unquote, urlencode
 
 from shared import auth, errors, routing
+from shared.accounts import Accounts
 from shared.admission import Admission
 from shared.call import Call
 from shared.catalog import Catalog, Deployment
 from shared.delivery import Delivery, Refused, Served
 from shared.endpoints import ANTHROPIC, ENDPOINTS
 from shared.errors import ApiError, UpstreamFailed
-from shared.expected import expected
 from shared.objects import NOWHERE
 from shared.owners import Owners
-from shared.ports import CallLog, Client, KeyStore, Limiter, OwnedObject, Prices, StoreUnavailable, Upstream
+from shared.ports import Callers, CallLog, Client, KeyStore, OwnedObject, StoreUnavailable, Upstream
 from shared.principals import Principal
 from shared.pump import read_all
 from shared.submitted import poll
@@ -45,10 +45,10 @@ class Gateway:
     admission: Admission
     owners: Owners
     keys: KeyStore
+    callers: Callers | None
     upstream: Upstream
     delivery: Delivery
-    limiter: Limiter
-    prices: Prices
+    accounts: Accounts
     log: CallLog
     pepper: bytes
     clock: Callable[[], float]
@@ -58,10 +58,9 @@ class Gateway:
     """Deployments (by id) whose api-version does not know stream_options."""
 
     async def authenticate(self, request: ApiRequest) -> Principal:
-        """Raises ApiError 401, or 503 when the key store cannot be asked."""
-        digest = auth.key_digest(self.pepper, auth.key_of(request.headers))
+        """Raises ApiError 401, 403, or 503 when the key store or Entra's signing keys cannot be asked."""
         try:
-            principal = await self.keys.get(digest)
+            principal = await self._principal(request.headers)
         except StoreUnavailable as error:
             self.log.warning("key store unavailable", error=str(error))
             raise errors.unavailable(
@@ -73,39 +72,45 @@ class Gateway:
             raise errors.endpoint_not_allowed(endpoint.path)
         return principal
 
+    async def _principal(self, headers: Mapping[str, str]) -> Principal | None:
+        if self.callers is not None and (token := auth.token_of(headers)):
+            return await self.callers.principal(token)
+        return await self.keys.get(auth.key_digest(self.pepper, auth.key_of(headers)))
+
     def models(self, request: ApiRequest, principal: Principal) -> bytes:
         """The models that the key may use, or one of them, as JSON. Raises ApiError."""
         allowed = [a for a in self.catalog.aliases() if principal.may_use(a)]
         if request.endpoint == "models_list":
-            return list_models(self.catalog, allowed)
+            return list_models(self.catalog, allowed, self._costs)
         alias = unquote(request.path_params.get("alias", ""))
         if alias not in allowed:
             raise errors.model_not_found(alias)
-        return describe_model(self.catalog, alias)
+        return describe_model(self.catalog, alias, self._costs)
+
+    def _costs(self, deployment: Deployment) -> Mapping[str, float]:
+        return self.accounts.prices.figures(deployment, self.clock())
 
     async def relay(self, request: ApiRequest, principal: Principal, client: Client) -> Reply:
         """Answer one call by a deployment. Raises ApiError; then the record has been written already."""
         call = Call(request, ENDPOINTS[request.endpoint], client, self.delivery.timer(), self.clock())
         call.principal = principal
-        self.delivery.usage.begin()
+        self.accounts.usage.begin()
         try:
             await self.admission.admit(call)
             call.tags, call.user = tags_of(request.headers, principal.tags), user_of(call.body)
-            if principal.limited:
-                call.grant = await self.limiter.reserve(principal, expected(call, self.prices))
-            if self.delivery.limits.flush_each and call.choices:
-                await self.delivery.intend(call)
+            await self.accounts.reserve(call)
             return await self._answer(call)
         except ApiError as error:
             error.headers.update(call.grant_headers())
             call.status = error.status
             if call.outcome == "ok":
                 call.outcome = "client_error" if error.status < 500 else "upstream_error"
-            await self.delivery.settle(call)
+            await self.accounts.settle_early(call)
+            await self.accounts.settle(call)
             raise
         except BaseException:
             call.status, call.outcome = 500, "gateway_error"
-            await self.delivery.settle(call)
+            await self.accounts.settle(call)
             raise
 
     async def _answer(self, call: Call) -> Reply:

@@ -18,8 +18,16 @@ class StoreUnavailable(Exception):
 class KeyStore(Protocol):
     """Keys by digest."""
 
-    async def get(self, digest: str) -> Principal | None:
+    async def get(self, digest: str, /) -> Principal | None:
         """digest: of the secret that a caller sent. Raises StoreUnavailable when the store cannot be asked."""
+        ...
+
+
+class Callers(Protocol):
+    """Callers who send a token of Entra ID instead of a key."""
+
+    async def principal(self, token: str) -> Principal:
+        """Raises ApiError 401, 403 for who is assigned to nothing, 503; StoreUnavailable."""
         ...
 
 
@@ -28,6 +36,10 @@ class Prices(Protocol):
 
     def cost(self, deployment: Deployment, usage: Usage, at: float) -> Cost:
         """By the prices in force at `at` (Unix seconds)."""
+        ...
+
+    def figures(self, deployment: Deployment, at: float) -> Mapping[str, float]:
+        """-> what a model list shows, in USD, by the names that other gateways use."""
         ...
 
 

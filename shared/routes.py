@@ -51,7 +51,7 @@ _PREFIXES = (("openai", "v1"), ("openai",), ("v1",), ())
 def _match(method: str, parts: list[str], rows: Iterable[Endpoint], given: dict[str, str]) -> Found | None:
     allowed: set[str] = set()
     for row in rows:
-        if row.shape == "none" or (params := _params(row.path, parts)) is None:
+        if row.shape in ("manage", "none") or (params := _params(row.path, parts)) is None:
             continue
         if not row.method or row.method == method:
             return Found(row, given | params)

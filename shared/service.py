@@ -9,61 +9,35 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from random import SystemRandom
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared import auth, config, errors
-from shared.adapters.config_source import ConfigSource
+from shared import auth, errors
+from shared.adapters.catalog_reader import read_catalog
 from shared.adapters.reply_response import ReplyResponse
 from shared.adapters.telemetry import JsonLog
 from shared.adapters.web import ClientGone, Connection, Cors, error_response, json_response, read_body, read_head
-from shared.admission import Admission
 from shared.catalog import Catalog
-from shared.delivery import Delivery, Limits
-from shared.document import Document, read_document
 from shared.endpoints import ANTHROPIC, ENDPOINTS, Endpoint
-from shared.errors import ApiError, ConfigError, UpstreamFailed
+from shared.errors import ApiError, ConfigError
 from shared.gateway import Gateway
 from shared.health import live, ready
-from shared.objects import Registry
-from shared.owners import Owners
-from shared.ports import Form, KeyStore, Limiter, ObjectIndex, Prices, Secrets, StoreUnavailable, Upstream, UsageLog
+from shared.parts import Parts, Unconfigured, make_gateway
+from shared.ports import Form, StoreUnavailable
 from shared.routes import find
 from shared.settings import Settings
-from shared.transform.resolve import resolve
 from shared.types import ApiRequest, RawHeaders
+
+if TYPE_CHECKING:
+    pass
 
 SETTLED_SECONDS = 2.0
 """After so long what a process has loaded is taken out of the garbage collector's rounds: each full one would walk
 through all that the SDKs have loaded, for 45 ms in which no call moves (measured 2026-11)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The adapters of one process."""
-
-    environ: Mapping[str, str]
-    config: ConfigSource
-    vault: Secrets
-    keys: KeyStore
-    upstream: Upstream
-    usage: UsageLog
-    limiter: Limiter
-    prices: Prices
-    objects: ObjectIndex
-    limits: Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Unconfigured:
-    """Stands for the parts when the app settings cannot work."""
-
-    error: ConfigError
 
 
 class Service:
@@ -91,6 +65,9 @@ class Service:
                 endpoint = _found(request)
             if endpoint.shape == "gone":
                 raise _not_here(endpoint)
+            if endpoint.shape == "manage":
+                cors = []  # the operator's side is for no browser of another origin
+                return await self._manage(endpoint, request)
             if endpoint.shape == "health":
                 return await self._health(endpoint, request, cors)
             gateway = await self.gateway()
@@ -126,6 +103,16 @@ class Service:
             reply.finish = _and_discard(reply.finish, form)
         return ReplyResponse(reply, connection, cors)
 
+    async def _manage(self, endpoint: Endpoint, request: Request) -> Response:
+        if isinstance(self._parts, Unconfigured):
+            raise _misconfigured()
+        head = read_head(endpoint, request)
+        read = partial(read_body, endpoint, request, head)
+        answer = await self._parts.manage().answer(head, _raw_path(request), read)
+        response = Response(answer.body, answer.status)
+        response.raw_headers += answer.headers
+        return response
+
     async def _health(self, endpoint: Endpoint, request: Request, cors: RawHeaders) -> Response:
         if endpoint.name == "health_live":
             return json_response(live(), cors)
@@ -143,13 +130,9 @@ class Service:
         stale = time.monotonic() - self._checked_at
         if self._gateway is None or (self._settings and 0 < self._settings.config_refresh_seconds <= stale):
             await self._check_config()
-        if self._gateway is None:
-            raise errors.unavailable(
-                "The gateway's configuration is refused. Its operator finds the reasons in the log and with "
-                "'python3 -m shared.manage config check'.",
-                "gateway_misconfigured",
-                retry_after=30,
-            )
+        if self._gateway is None or isinstance(self._parts, Unconfigured):
+            raise _misconfigured()
+        self._parts.price_store.nudge()
         return self._gateway
 
     async def _check_config(self) -> None:
@@ -177,7 +160,8 @@ class Service:
             catalog = await self._catalog(self._parts, text)
             if self._gateway is None:
                 asyncio.get_running_loop().call_later(SETTLED_SECONDS, gc.freeze)
-            self._gateway = self._make_gateway(self._parts, catalog)
+            assert self._settings is not None
+            self._gateway = make_gateway(self._parts, self._settings, catalog, self._log)
             self._version, self._refused = version, None
         except (ConfigError, StoreUnavailable) as error:
             if str(error) != str(self._refused):
@@ -188,44 +172,11 @@ class Service:
 
     async def _catalog(self, parts: Parts, text: str) -> Catalog:
         settings = self._settings
-        document = read_document(text)
-        values = await _vault_values(document, parts.vault)
-        checked = config.parse(document, parts.environ, values)
-        catalog = resolve(checked, document, parts.environ, settings.trusted_hosts if settings else ())
+        trusted = settings.trusted_hosts if settings else ()
+        catalog = await read_catalog(text, parts.environ, parts.vault, trusted)
         for warning in catalog.warnings:
             self._log.warning("configuration", detail=warning)
         return catalog
-
-    def _make_gateway(self, parts: Parts, catalog: Catalog) -> Gateway:
-        assert self._settings is not None
-        registry = Registry(catalog, self._settings.keyring())
-        owners = Owners(parts.objects, registry, self._log, time.time)
-        return Gateway(
-            catalog=catalog,
-            admission=Admission(catalog, registry),
-            owners=owners,
-            keys=parts.keys,
-            upstream=parts.upstream,
-            delivery=Delivery(
-                parts.usage, parts.limiter, parts.prices, owners, self._log, time.monotonic, parts.limits
-            ),
-            limiter=parts.limiter,
-            prices=parts.prices,
-            log=self._log,
-            pepper=self._settings.key_pepper.reveal().encode(),
-            clock=time.time,
-            rng=SystemRandom(),
-        )
-
-
-async def _vault_values(document: Document, vault: Secrets) -> dict[str, str]:
-    """Secrets that stand in fields which are no secrets (a base URL, say); what cannot be read is left out."""
-    names = sorted(config.vault_names(document))
-    found: list[Any] = await asyncio.gather(*(vault.get(name) for name in names), return_exceptions=True)
-    for value in found:
-        if isinstance(value, BaseException) and not isinstance(value, UpstreamFailed):
-            raise value
-    return {name: value for name, value in zip(names, found, strict=True) if isinstance(value, str)}
 
 
 def _and_discard(finish: Callable[[bool], Awaitable[None]], form: Form) -> Callable[[bool], Awaitable[None]]:
@@ -240,6 +191,15 @@ def _and_discard(finish: Callable[[bool], Awaitable[None]], form: Form) -> Calla
     return finished
 
 
+def _misconfigured() -> ApiError:
+    return errors.unavailable(
+        "The gateway's configuration is refused. Its operator finds the reasons in the log and with "
+        "'python3 -m shared.manage config check'.",
+        "gateway_misconfigured",
+        retry_after=30,
+    )
+
+
 def _not_here(endpoint: Endpoint) -> ApiError:
     """What stands in place of an operation that clients know and that this gateway does not serve."""
     return errors.no_websockets() if endpoint.path == "realtime" else errors.retired(endpoint.path.partition("/")[0])
@@ -247,8 +207,7 @@ def _not_here(endpoint: Endpoint) -> ApiError:
 
 def _found(request: Request) -> Endpoint:
     """The endpoint that another spelling of an address names. Raises ApiError 404 or 405."""
-    path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or request.scope["path"]
-    found = find(request.method, path)
+    found = find(request.method, _raw_path(request))
     if found is None or found.endpoint is None or found.endpoint.shape == "none":
         if found and found.allowed:
             raise errors.method_not_allowed(request.method, found.allowed)
@@ -256,3 +215,9 @@ def _found(request: Request) -> Endpoint:
     request.path_params.clear()
     request.path_params.update(found.params)
     return found.endpoint
+
+
+def _raw_path(request: Request) -> str:
+    """As it was sent, percent-encoded."""
+    path: str = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or request.scope["path"]
+    return path

@@ -18,6 +18,7 @@ from shared.types import Secret
 STORAGE = "AzureWebJobsStorage"
 RETAIL_PRICES = "https://prices.azure.com/api/retail/prices"
 RESOURCE_MANAGER = "https://management.azure.com"
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 
 
@@ -79,7 +80,7 @@ class Settings:
             id_keys=Secret(read.id_keys("ID_KEYS")),
             admin_key=Secret(values.get("ADMIN_KEY", "")),
             manage_api=read.choice("MANAGE_API", "on", "off"),
-            entra_tenants=_names(values, "ENTRA_TENANTS"),
+            entra_tenants=read.tenants("ENTRA_TENANTS"),
             entra_audiences=_names(values, "ENTRA_AUDIENCES"),
             contact=values.get("CONTACT", ""),
             config_source=values.get("CONFIG_SOURCE", ""),
@@ -158,6 +159,15 @@ class _Reader:
             self.complain(name, f"{text!r} is not a number of seconds", f"write a number, for example {default:g}")
             return default
         return value
+
+    def tenants(self, name: str) -> tuple[str, ...]:
+        found = _names(self._values, name)
+        for text in found:
+            if not _GUID.fullmatch(text):
+                self.complain(
+                    name, f"{text!r} is not a tenant's id", "write the GUID that the portal's Entra overview shows"
+                )
+        return tuple(text.lower() for text in found)
 
     def months(self, name: str, default: int) -> int:
         text = self._values.get(name, "")

@@ -9,7 +9,8 @@ from .fake import FakeAzure
 from .models import DEFAULT_RESOURCES
 
 _DESCRIPTION = """\
-A stand-in for Azure OpenAI, Foundry, Entra ID, managed identity and Key Vault.
+A stand-in for Azure OpenAI, Foundry, Entra ID, managed identity and Key Vault, and for what a gateway asks of Azure
+Monitor, the Retail Prices API and an Event Grid topic.
 
 Each resource listens on a port of its own, because Azure tells resources apart by host. A resource named
 "foundry" also serves /models, one named "openai" is a plain OpenAI-compatible server, all others are Azure OpenAI.
@@ -42,7 +43,8 @@ def _arguments() -> argparse.Namespace:
         type=int,
         default=0,
         metavar="N",
-        help="control listens on N, managed identity on N+1, TLS on N+2, the resources in order from N+3 on",
+        help="control listens on N, managed identity on N+1, TLS on N+2, the resources in order from N+3 on, "
+        "and last what is asked of Azure besides models",
     )
     return parser.parse_args()
 

@@ -17,6 +17,7 @@ from .chat.request import Surface
 from .models import Model
 
 _LARGEST = 2**30
+ASKED_OF = web.RequestKey("asked_of", str)  # on a request: the deployment, whose use is counted when it answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class Asked:
     model: Model
     body: Mapping[str, Any]  # the JSON; of a form: its text fields, of each the first value
     form: Form | None = None
+
+    def __post_init__(self) -> None:
+        self.request[ASKED_OF] = self.deployment
 
     @property
     def stream(self) -> bool:

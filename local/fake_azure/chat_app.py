@@ -15,6 +15,7 @@ from .door import Door
 from .errors import invalid
 from .headers import answer_headers
 from .store import Store
+from .tier import served
 
 
 def routes(door: Door) -> list[web.RouteDef]:
@@ -28,7 +29,8 @@ def routes(door: Door) -> list[web.RouteDef]:
         _check_files(door.store, chat)
         cached = cache.cached_tokens(asked.deployment, chat.prompt)
         with_usage = fault is None or fault.kind != "no_usage"
-        reply = Reply(chat, answer(chat), shape_of(chat), cached, with_usage)
+        shape = shape_of(chat, served(chat.body.get("service_tier"), fault))
+        reply = Reply(chat, answer(chat), shape, cached, with_usage)
         headers = answer_headers(asked, chat.prompt.count)
         if chat.stream:
             return await door.send_stream(request, reply.events(), fault, headers)

@@ -5,7 +5,7 @@ call directly.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -28,7 +28,14 @@ class Controls(Protocol):
     def put_secret(self, name: str, value: str) -> None: ...
     def set_key(self, resource: str, key: str) -> None: ...
     def expire_tokens(self) -> None: ...
+    def issue_token(self, audience: str, lifetime: float = 3600, **claims: Any) -> str: ...
+    def give_claims(self, client_id: str, **claims: Any) -> None: ...
+    def rotate_signing_key(self, keep: bool = True) -> None: ...
     def add_deployment(self, resource: str, deployment: str, model: str) -> None: ...
+    def use(self, resource: str, deployment: str, day: str = "", **tokens: int) -> None: ...
+    def put_prices(self, rows: Sequence[Mapping[str, Any]]) -> None: ...
+    @property
+    def events(self) -> list[dict[str, Any]]: ...
     def clear(self) -> None: ...
 
 
@@ -48,7 +55,13 @@ class ControlApp:
             web.post("/control/secrets/{name}", self.put_secret),
             web.post("/control/keys", self.set_key),
             web.post("/control/tokens/expire", self.expire_tokens),
+            web.post("/control/tokens/issue", self.issue_token),
+            web.post("/control/tokens/rotate", self.rotate_signing_key),
+            web.post("/control/claims/{client_id}", self.give_claims),
             web.post("/control/deployments", self.add_deployment),
+            web.post("/control/use", self.use),
+            web.post("/control/prices", self.put_prices),
+            web.get("/control/events", self.events),
         ]
 
     async def state(self, _request: web.Request) -> web.Response:
@@ -92,18 +105,37 @@ class ControlApp:
         self._controls.expire_tokens()
         return _json({})
 
+    async def issue_token(self, request: web.Request) -> web.Response:
+        """`audience`, `lifetime`, and any claims. -> {"access_token": …}"""
+        return await _act(request, lambda **given: {"access_token": self._controls.issue_token(**given)})
+
+    async def rotate_signing_key(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.rotate_signing_key)
+
+    async def give_claims(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.give_claims, client_id=request.match_info["client_id"])
+
     async def add_deployment(self, request: web.Request) -> web.Response:
         return await _act(request, self._controls.add_deployment)
 
+    async def use(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.use)
 
-async def _act(request: web.Request, action: Callable[..., None], **given: str) -> web.Response:
+    async def put_prices(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.put_prices)
+
+    async def events(self, _request: web.Request) -> web.Response:
+        return _json(self._controls.events)
+
+
+async def _act(request: web.Request, action: Callable[..., Any], **given: str) -> web.Response:
     """Calls the action with the members of the JSON body; says what is wrong with them."""
     try:
-        body: Mapping[str, Any] = orjson.loads(await request.read())
-        action(**{**body, **given})
+        body: Mapping[str, Any] = orjson.loads(await request.read() or b"{}")
+        told = action(**{**body, **given})
     except (ValueError, TypeError, KeyError) as error:
         return _json({"error": str(error)}, 400)
-    return _json({})
+    return _json(told or {})
 
 
 def _json(body: Any, status: int = 200) -> web.Response:

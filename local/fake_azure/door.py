@@ -21,13 +21,14 @@ from aiohttp import web
 from . import asked as reading
 from . import errors
 from .api_version import check_dated, check_v1
-from .asked import Asked, Form
+from .asked import ASKED_OF, Asked, Form
 from .chat.request import Surface
 from .delivery import drop, send_body, send_stream
 from .errors import ApiError
 from .faults import BEFORE_ANSWER, DURING_ANSWER, Fault, FaultQueue
 from .headers import azure_headers, openai_headers
 from .models import Model, Resource
+from .served import Served
 from .store import Store
 from .tokens import COGNITIVE_AUDIENCES, TokenIssuer, TokenRefused
 
@@ -36,11 +37,12 @@ _FAULTS = BEFORE_ANSWER | DURING_ANSWER
 
 
 class Door:
-    def __init__(self, resource: Resource, tokens: TokenIssuer, faults: FaultQueue) -> None:
+    def __init__(self, resource: Resource, tokens: TokenIssuer, faults: FaultQueue, served: Served) -> None:
         self.resource = resource
         self.store = Store()  # what the resource keeps: parts refer to each other's rows
         self._tokens = tokens
         self._faults = faults
+        self._served = served
 
     # Routes.
 
@@ -174,6 +176,8 @@ class Door:
         headers: Mapping[str, str] | None = None,
     ) -> web.StreamResponse:
         known = self._headers() if headers is None else headers
+        if status == 200 and ASKED_OF in request:
+            self._served.body(self.resource.name, request[ASKED_OF], data)
         return await send_body(request, data, known, fault, status=status, content_type=content_type)
 
     async def send_stream(
@@ -184,6 +188,8 @@ class Door:
         headers: Mapping[str, str] | None = None,
     ) -> web.StreamResponse:
         """`events`: each of them whole. An event stream, unless the headers say another Content-Type."""
+        if ASKED_OF in request:
+            events = self._served.stream(self.resource.name, request[ASKED_OF], events)
         return await send_stream(request, events, self._headers() if headers is None else headers, fault)
 
     def _headers(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -21,8 +21,10 @@ from .control import ControlApp
 from .door import Door
 from .faults import Fault, FaultQueue
 from .managed_identity import ManagedIdentity
+from .management import Management, monitor, retail_prices, topic
 from .models import DEFAULT_RESOURCES, Resource
 from .recorder import RequestLog, RequestRecord, on_prepare, recording
+from .served import Served
 from .state import CLIENT_ID, MANAGED_CLIENT_ID, TENANT_ID, USERNAME, ResourceState, State, secret_of
 from .tls import server_context
 from .tokens import TokenIssuer
@@ -41,7 +43,7 @@ class FakeAzure:
         self.faults = FaultQueue()
         self.counters: Counter[str] = Counter()
         self._resources = {name: Resource.default(name, secret_of(f"key {name}")) for name in resources}
-        self._sockets = _listen(["control", "identity", "tls", *resources], base_port)
+        self._sockets = _listen(["control", "identity", "tls", *resources, "management"], base_port)
         self._tls, ca_file = server_context(state_dir)
         self._urls = {name: f"http://{HOST}:{_port(opened)}" for name, opened in self._sockets.items()}
         self._urls["tls"] = f"https://localhost:{_port(self._sockets['tls'])}"
@@ -53,6 +55,8 @@ class FakeAzure:
             self._tokens.issue("api://AzureADTokenExchange", _FEDERATED_LIFETIME, sub="system:serviceaccount:dev:app"),
         )
         secrets = {f"{r.name}-api-key": r.key for r in self._resources.values() if r.name in ("main", "second")}
+        self.served = Served()
+        self.management = Management(self._resources, self.served, self._tokens, self.faults, secret_of("topic key"))
         self._vault = Vault(self._urls["tls"], secrets, self._tokens, self.faults, self.counters)
         self._ca_file = ca_file
         self._token_file = state_dir / "federated-token"
@@ -86,8 +90,9 @@ class FakeAzure:
         await self._serve("control", ControlApp(self).routes(), recorded=False)
         await self._serve("identity", identity.routes())
         await self._serve("tls", [*self._vault.routes(), *authority.routes()], tls=self._tls)
+        await self._serve("management", self.management.routes())
         for name, resource in self._resources.items():
-            await self._serve(name, resource_app.routes(Door(resource, self._tokens, self.faults)))
+            await self._serve(name, resource_app.routes(Door(resource, self._tokens, self.faults, self.served)))
 
     async def stop(self) -> None:
         for runner in self._runners:
@@ -132,6 +137,11 @@ class FakeAzure:
             identity_header=secret_of("identity header"),
             managed_client_id=MANAGED_CLIENT_ID,
             secrets=self._vault.current(),
+            management_url=urls["management"],
+            prices_url=urls["management"] + retail_prices.PATH,
+            topic_url=urls["management"] + topic.PATH,
+            topic_key=self.management.topic.key,
+            resource_ids={r.name: monitor.resource_id(r.name) for r in self._resources.values() if r.kind != "plain"},
         )
 
     @property
@@ -146,8 +156,9 @@ class FakeAzure:
         self.faults.add(Fault.parse({"kind": kind, **parameters}))
 
     def clear(self) -> None:
-        """Forgets faults, requests and counters; keeps deployments, keys and secrets."""
+        """Forgets faults, requests, counters and events; keeps deployments, keys, secrets and what was served."""
         self.faults.clear()
+        self.management.topic.clear()
         self.log.clear()
         self.counters.clear()
 
@@ -166,6 +177,29 @@ class FakeAzure:
 
     def expire_tokens(self) -> None:
         self._tokens.expire_all()
+
+    def issue_token(self, audience: str, lifetime: float = 3600, **claims: Any) -> str:
+        """A token that the authority has signed, whatever it says."""
+        return self._tokens.issue(audience, lifetime, **claims)
+
+    def give_claims(self, client_id: str, **claims: Any) -> None:
+        self._tokens.give(client_id, claims)
+
+    def rotate_signing_key(self, keep: bool = True) -> None:
+        self._tokens.rotate(keep)
+
+    def use(self, resource: str, deployment: str, day: str = "", **tokens: int) -> None:
+        """Somebody else has used a deployment: `requests`, `input`, `output`. `day`: YYYY-MM-DD, today when empty."""
+        self.served.add(resource, deployment, day, **tokens)
+
+    def put_prices(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The rows of the Retail Prices API from now on."""
+        self.management.prices.rows = list(rows)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What the topic has taken."""
+        return self.management.topic.events
 
     def add_deployment(self, resource: str, deployment: str, model: str) -> None:
         self._resources[resource].deployments[deployment] = model

@@ -24,14 +24,16 @@ DURING_ANSWER = frozenset(
         "empty_body",
         "no_usage",
         "split",
+        "tier",  # `body`: the service tier that the answer tells
         "crlf",
     }
 )
 AUTHORITY = frozenset({"token_status", "token_slow"})
+SIGNING_KEYS = frozenset({"jwks_status", "jwks_slow"})
 IDENTITY = frozenset({"identity_status", "identity_slow"})
 VAULT = frozenset({"vault_status", "vault_slow"})
 TOKEN_LIFETIME = "token_lifetime"
-KINDS = BEFORE_ANSWER | DURING_ANSWER | AUTHORITY | IDENTITY | VAULT | {TOKEN_LIFETIME}
+KINDS = BEFORE_ANSWER | DURING_ANSWER | AUTHORITY | SIGNING_KEYS | IDENTITY | VAULT | {TOKEN_LIFETIME}
 UNTIL_CLEARED = -1
 
 

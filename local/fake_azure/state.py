@@ -49,6 +49,11 @@ class State:
     identity_header: str
     managed_client_id: str
     secrets: Mapping[str, str]  # of the vault: name: value
+    management_url: str  # where metrics are asked for
+    prices_url: str
+    topic_url: str
+    topic_key: str
+    resource_ids: Mapping[str, str]  # resource: its id in Azure Resource Manager
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

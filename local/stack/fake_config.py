@@ -12,8 +12,10 @@ DATED = "2024-10-21"
 PREVIEW = "2025-04-01-preview"
 
 
-def models(resources: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, dict[str, str], dict[str, str]]]:
-    """Rows of alias, parameters and model information."""
+def models(
+    resources: Mapping[str, Mapping[str, Any]], resource_ids: Mapping[str, str]
+) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+    """Rows of alias, parameters and model information. An account's id at one of its deployments counts for all."""
     main, foundry, plain = (str(resources[name]["url"]).rstrip("/") for name in ("main", "foundry", "openai"))
     keys = {name: str(resource.get("key") or "") for name, resource in resources.items()}
 
@@ -24,9 +26,10 @@ def models(resources: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, dict[s
     grok = {"model": "azure_ai/grok-4", "api_base": foundry, "api_key": keys["foundry"]}
     claude = {"model": "azure/claude-sonnet-4-5", "api_base": foundry, "api_key": keys["foundry"]}
     turbo = {"model": "openai/gpt-3.5-turbo", "api_base": f"{plain}/v1", "api_key": keys["openai"]}
+    ids = {name: {"azure_resource_id": found} for name, found in resource_ids.items()}
     vision = f"{main}/openai/deployments/gpt-4-vision/extensions"
     return [
-        ("gpt-4o", azure("gpt-4o"), {}),
+        ("gpt-4o", azure("gpt-4o", **ids.get("main", {})), {}),
         ("gpt-4.1-mini", azure("gpt-4.1-mini"), {}),
         ("gpt-4o-v1", azure("gpt-4o", "v1"), {}),
         ("o3-mini", azure("o_series/my-random-deployment-name", "2024-12-01-preview"), {"base_model": "o3-mini"}),
@@ -38,7 +41,7 @@ def models(resources: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, dict[s
         ("gpt-4o-entra", azure("gpt-4o", api_key=""), {}),
         ("gpt-4o-keyvault", azure("gpt-4o", api_key="keyvault/main-api-key"), {}),
         ("gpt-4o-asyncfilter", azure("gpt-4o-asyncfilter"), {"base_model": "gpt-4o"}),
-        ("grok-4", grok, {}),
+        ("grok-4", grok | ids.get("foundry", {}), {}),
         ("gpt-3.5-turbo", azure("chatgpt-v-2"), {"base_model": "gpt-3.5-turbo"}),
         ("gpt-3.5-turbo", turbo, {}),
         ("gpt-5-codex", azure("my-codex"), {"base_model": "gpt-5-codex"}),
@@ -57,10 +60,10 @@ def models(resources: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, dict[s
     ]
 
 
-def config_text(resources: Mapping[str, Mapping[str, Any]]) -> str:
+def config_text(resources: Mapping[str, Mapping[str, Any]], resource_ids: Mapping[str, str]) -> str:
     """The configuration as YAML (its scalars are quoted as in JSON, which YAML includes)."""
     lines = [HEAD + "model_list:"]
-    for alias, parameters, information in models(resources):
+    for alias, parameters, information in models(resources, resource_ids):
         lines += [f"  - model_name: {json.dumps(alias)}", "    litellm_params:"]
         lines += [f"      {name}: {json.dumps(value)}" for name, value in parameters.items()]
         if information:

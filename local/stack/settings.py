@@ -46,6 +46,9 @@ def app_settings(record: Record, storage: str, config: Path, fake: Mapping[str, 
             "IDENTITY_HEADER": str(fake["identity_header"]),
             "SSL_CERT_FILE": str(fake["ca_file"]),
             "REQUESTS_CA_BUNDLE": str(fake["ca_file"]),
+            "PRICES_URL": str(fake["prices_url"]),
+            "MONITOR_URL": str(fake["management_url"]),
+            "EVENTS": "queue:tollgate-events",
         }
     return settings
 

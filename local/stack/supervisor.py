@@ -95,7 +95,9 @@ class Stack:
         self._wait("fake_azure", lambda: parts.ready_file(self.layout.fake_ready) is not None)
         self.run.fake_azure = parts.ready_file(self.layout.fake_ready) or {}
         self.run.parts["fake_azure"].url = str(self.run.fake_azure["control_url"])
-        record.write_private(self.layout.config, config_text(self.run.fake_azure["resources"]))
+        record.write_private(
+            self.layout.config, config_text(self.run.fake_azure["resources"], self.run.fake_azure["resource_ids"])
+        )
 
     def _settle_settings(self, config: Path) -> None:
         self.run.settings = settings.app_settings(self.record, self.run.storage, config, self.run.fake_azure)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from shared.limits.lease import LeaseStore, Pace
+from shared.limits.limiter import LeaseLimiter
+from shared.limits.money import Threshold
 from shared.ports import Grant
 from shared.principals import Principal
 from shared.types import Need
+
+__all__ = ("LeaseLimiter", "LeaseStore", "Pace", "Threshold", "Unlimited")
 
 
 class Unlimited:

@@ -1,28 +1,40 @@
-"""The command line: arguments, output as a table or JSON, exit codes. What the commands do is in their own modules."""
+"""The command line: every operation of the registry, and `config check`. Owns errors and exit codes.
+
+What the commands do is in shared/operations; which options they have, in their rows.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.errors import ConfigError
-from shared.manage import check, keys, usage
+from shared.errors import ApiError, ConfigError
+from shared.manage import check, remote
+from shared.manage.arguments import PROGRAM, UsageError, add_operations, named_options, values_of
 from shared.manage.context import CommandError, Context, with_local_settings
+from shared.manage.output import show
+from shared.operations.asking import Misunderstood, understand
+from shared.operations.audit import carry_out
+from shared.operations.operation import Actor, Operation
+from shared.operations.registry import operations
+from shared.operations.rendering import plain
 from shared.ports import StoreUnavailable
 
 EPILOG = """\
 The settings (AzureWebJobsStorage, KEY_PEPPER, …) come from the environment, else from the Values of
 local.settings.json beside host.json, which 'python3 dev.py up' writes for the stack that it runs.
+With --url the same commands work on a gateway that is deployed elsewhere, through its manage API.
 Exit codes: 0 done, 1 the command failed, 2 the arguments are wrong.
 """
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    options = _parser().parse_args(arguments)
-    if options.act is None:  # a group without a command: say what there is
+    options = parser().parse_args(arguments)
+    if options.act is None and options.operation is None:  # a group without a command: say what there is
         options.help()
         return 2
     try:
@@ -30,81 +42,78 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
-        return 1
     except StoreUnavailable as error:
-        print(f"The storage account does not answer: {error}\nCheck AzureWebJobsStorage and your rights "
-              "(Storage Table Data Contributor).", file=sys.stderr)  # fmt: skip
-        return 1
+        print(_store_down(error), file=sys.stderr)
+    except ApiError as error:
+        cause = error.__cause__
+        print(_store_down(cause) if isinstance(cause, StoreUnavailable) else error.message, file=sys.stderr)
     except CommandError as error:
         print(error, file=sys.stderr)
-        return 1
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Misunderstood as error:
+        for line in named_options(error.problems, options.operation):
+            print(line, file=sys.stderr)
+        return 2
+    return 1
+
+
+def _store_down(error: BaseException) -> str:
+    return (
+        f"The storage account does not answer: {error}\nCheck AzureWebJobsStorage and your rights (Storage Table Data "
+        "Contributor)."
+    )
 
 
 async def _act(options: argparse.Namespace, context: Context) -> int:
     try:
-        return await options.act(options, context)
+        if options.act is not None:
+            return await options.act(options, context)
+        await _carry_out(options, options.operation, context)
+        return 0
     finally:
         await context.close()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python3 -m shared.manage",
-        description="Keys, usage and configuration of a Tollgate gateway.",
+async def _carry_out(options: argparse.Namespace, operation: Operation, context: Context) -> None:
+    values = values_of(options, operation)
+    told = await _perform(options, operation, values, context)
+    while getattr(options, "all", False) and told["next"]:
+        page = await _perform(options, operation, {**values, "cursor": told["next"]}, context)
+        told = {**page, "rows": [*told["rows"], *page["rows"]]}
+    show(operation, told, as_json=options.json, csv=getattr(options, "csv", False))
+
+
+async def _perform(
+    options: argparse.Namespace, operation: Operation, values: Mapping[str, Any], context: Context
+) -> dict[str, Any]:
+    asked = understand(operation, values)
+    if not options.url:
+        done = await carry_out(operation, asked, Actor("cli"), context.desk, f"cli_{secrets.token_hex(12)}")
+        return plain(done)
+    credential = context.environ.get(options.admin_key_env, "")
+    if not credential:
+        raise CommandError(f"The environment variable {options.admin_key_env} is empty: put the ADMIN_KEY into it.")
+    return await remote.perform(operation, asked, options.url, credential)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Everything an operator does with a Tollgate gateway.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(act=None, help=parser.print_help)
-    groups = parser.add_subparsers(metavar="GROUP")
-    _add_keys(groups)
-    _add_usage(groups)
+    made.set_defaults(act=None, operation=None, help=made.print_help)
+    groups = made.add_subparsers(metavar="GROUP")
+    add_operations(groups, operations())
     _add_config(groups)
-    return parser
-
-
-def _add_keys(groups: Any) -> None:
-    group = groups.add_parser("keys", help="make, list and revoke the keys that callers use")
-    group.set_defaults(help=group.print_help)
-    commands = group.add_subparsers(metavar="COMMAND")
-    create = commands.add_parser(
-        "create",
-        help="make a key and show it, once",
-        epilog="example: python3 -m shared.manage keys create --name ci --team data --models gpt-4o --expires 90d",
-    )
-    create.add_argument("--name", required=True, help="what the key is for; shown in usage reports")
-    create.add_argument("--team", default="", help="who pays")
-    create.add_argument("--models", default="", metavar="A,B", help="aliases that the key may use (default: all)")
-    create.add_argument("--expires", default="", metavar="WHEN", help="90d, 12h, or a date such as 2027-03-31")
-    create.add_argument("--json", action="store_true", help="machine-readable output")
-    create.set_defaults(act=keys.create)
-    listing = commands.add_parser("list", help="all keys, without their secrets")
-    listing.add_argument("--json", action="store_true", help="machine-readable output")
-    listing.set_defaults(act=keys.show)
-    revoke = commands.add_parser(
-        "revoke",
-        help="disable a key; it ends within KEY_CACHE_SECONDS (30 s)",
-        epilog="KEY is the key itself, its id as 'keys list' shows it, or its name when only one key has it.",
-    )
-    revoke.add_argument("key", metavar="KEY")
-    revoke.add_argument("--json", action="store_true", help="machine-readable output")
-    revoke.set_defaults(act=keys.revoke)
-
-
-def _add_usage(groups: Any) -> None:
-    report = groups.add_parser(
-        "usage",
-        help="calls and tokens, by key, model, team or day",
-        epilog="example: python3 -m shared.manage usage --by model --from 2026-11-01",
-    )
-    report.add_argument("--by", choices=usage.DIMENSIONS, default="key", help="what a line stands for (default: key)")
-    report.add_argument("--from", dest="first", default="", metavar="DAY", help="default: this month's first day")
-    report.add_argument("--to", dest="last", default="", metavar="DAY", help="YYYY-MM-DD, default: today")
-    report.add_argument("--key", default="", metavar="NAME", help="only the keys of this name")
-    report.add_argument("--json", action="store_true", help="machine-readable output")
-    report.set_defaults(act=usage.report)
+    return made
 
 
 def _add_config(groups: Any) -> None:
+    """Not an operation: it works on a file, without an account."""
     group = groups.add_parser("config", help="look at the configuration")
     group.set_defaults(help=group.print_help)
     commands = group.add_subparsers(metavar="COMMAND")

@@ -1,16 +1,14 @@
-"""What a command works with: the settings, read when they are needed, and the table service."""
+"""What a command works with: the settings, read when they are needed, and the desk of the operations."""
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.adapters.tables import Tables
-from shared.bootstrap import ROOT, make_tables
+from shared.bootstrap import ROOT, make_desk
+from shared.operations.desk import LazyDesk
 from shared.settings import Settings
 
 
@@ -18,24 +16,32 @@ class CommandError(Exception):
     """A command that cannot be carried out; its text is for the operator."""
 
 
-@dataclass
 class Context:
     """`environ` is already laid over local.settings.json."""
 
-    environ: Mapping[str, str]
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self._desk: LazyDesk | None = None
 
-    @functools.cached_property
+    @property
     def settings(self) -> Settings:
         """Raises ConfigError."""
-        return Settings.from_mapping(self.environ)
+        return self.desk.settings
 
-    @functools.cached_property
-    def tables(self) -> Tables:
-        return make_tables(self.settings)
+    @property
+    def desk(self) -> LazyDesk:
+        """Raises ConfigError."""
+        if self._desk is None:
+            from shared.adapters.telemetry import JsonLog, quiet_libraries
+
+            quiet_libraries()
+            settings = Settings.from_mapping(self.environ)
+            self._desk = make_desk(settings, self.environ, JsonLog("WARNING"))
+        return self._desk
 
     async def close(self) -> None:
-        if "tables" in self.__dict__:
-            await self.tables.close()
+        if self._desk is not None:
+            await self._desk.close()
 
 
 def with_local_settings(environ: Mapping[str, str], file: Path = ROOT / "local.settings.json") -> dict[str, str]:

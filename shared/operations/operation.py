@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.adapters.tables import Tables
 from shared.catalog import Catalog
-from shared.ports import CallLog
+from shared.ports import CallLog, Tokens, Upstream
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+    from shared.adapters.blobs import Blobs
+    from shared.adapters.event_sinks import Sink
+    from shared.adapters.outbox import Outbox
+    from shared.adapters.tables import Tables
+    from shared.prices import PriceList
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
@@ -41,13 +49,45 @@ class Actor:
 
 
 class Desk(Protocol):
-    """What operations work with. Built in bootstrap."""
+    """What operations work with; desk.py opens each part when it is first used."""
 
-    settings: Settings
-    tables: Tables
-    log: CallLog
-    clock: Callable[[], float]
-    """Unix seconds."""
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def log(self) -> CallLog: ...
+
+    def clock(self) -> float:
+        """Unix seconds."""
+        ...
+
+    @property
+    def tables(self) -> Tables: ...
+
+    @property
+    def blobs(self) -> Blobs: ...
+
+    @property
+    def prices(self) -> PriceList: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def sink(self) -> Sink | None:
+        """Where events go; None: nowhere."""
+        ...
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """For everything outside that is no deployment: prices, metrics, events."""
+        ...
+
+    @property
+    def tokens(self) -> Tokens: ...
+
+    @property
+    def upstream(self) -> Upstream: ...
 
     async def catalog(self) -> Catalog:
         """The configured deployments. Raises ConfigError."""

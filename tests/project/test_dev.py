@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["up", "status", "down", "test", "check", "fmt", "bench", "conformance", "manage", "clean"]
+COMMANDS = ["up", "status", "down", "test", "check", "fmt", "bench", "prove", "conformance", "manage", "clean"]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="the fake interpreters are shell scripts")
 
 

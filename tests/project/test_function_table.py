@@ -14,6 +14,7 @@ import pytest
 from local.host.contract import Function
 from local.host.route_table import RouteTable
 from shared.endpoints import ENDPOINTS
+from shared.operations.timers import SCHEDULES
 from tests.support.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,9 +59,21 @@ def ask(script: str, *arguments: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def functions() -> list[Function]:
+def all_functions() -> list[Function]:
     """The real worker's metadata, from a process of its own: the library keeps its state in globals."""
     return [Function(*found) for found in ask(ASK_THE_WORKER, str(ROOT))]
+
+
+@pytest.fixture(scope="session")
+def functions(all_functions: list[Function]) -> list[Function]:
+    """Those that answer HTTP."""
+    return [f for f in all_functions if f.trigger["type"] == "httpTrigger"]
+
+
+def test_timers_are_those_that_have_jobs(all_functions: list[Function], functions: list[Function]) -> None:
+    timers = [f for f in all_functions if f not in functions]
+    assert {f.trigger["type"] for f in timers} == {"timerTrigger"}
+    assert {f.name: f.trigger["schedule"] for f in timers} == SCHEDULES
 
 
 def test_rows_are_triggers_and_triggers_are_rows(functions: list[Function]) -> None:
@@ -95,6 +108,20 @@ def test_no_route_is_shadowed(functions: list[Function]) -> None:
         found = table.find(method, path)
         assert found is not None
         assert found[0].function.name == "zz_other"
+
+
+def test_the_operators_side_has_one_trigger_for_every_method(functions: list[Function]) -> None:
+    """Also for OPTIONS, which zz_other would answer with what browsers of other origins may do."""
+    table = RouteTable(functions, "")
+    for path in ("/manage", "/manage/", "/manage/keys", "/manage/keys/a%2Fb/rotate", "/Manage/keys"):
+        for method in ("GET", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"):
+            found = table.find(method, path)
+            assert found is not None, path
+            assert found[0].function.name == "manage", path
+    for path in ("/v1/manage/keys", "/managed", "/openai/v1/manage/keys"):
+        found = table.find("GET", path)
+        assert found is not None
+        assert found[0].function.name == "zz_other", path
 
 
 def test_catch_all_is_last(functions: list[Function]) -> None:

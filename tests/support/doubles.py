@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from shared.owed import Owed
 from shared.ports import StoreUnavailable
 from shared.principals import Principal
 from shared.types import Row, Usage, UsageRecord
@@ -72,6 +73,43 @@ class MemoryRows:
 
     def of(self, prefix: str) -> list[dict[str, Any]]:
         return [values for (table, _, _), values in self.rows.items() if table.startswith(prefix)]
+
+
+class MemoryOwed:
+    """Work in a dictionary (owed.OwedStore), and a switch: removals fail."""
+
+    def __init__(self, *works: Owed) -> None:
+        self.works = {(work.resource, work.upstream_id): work for work in works}
+        self.down = False
+
+    def names(self) -> list[str]:
+        return ["/".join(place) for place in self.works]
+
+    async def add(self, work: Owed) -> None:
+        self.works[work.resource, work.upstream_id] = work
+
+    async def find(self, resource: str, upstream_id: str) -> Owed | None:
+        return self.works.get((resource, upstream_id))
+
+    async def remove(self, resource: str, upstream_id: str) -> None:
+        if self.down:
+            raise StoreUnavailable("down")
+        self.works.pop((resource, upstream_id), None)
+
+
+class KeptUsage:
+    """Records that were written once, by their request ids (owed.OnceLog), and a switch."""
+
+    def __init__(self) -> None:
+        self.once: dict[str, UsageRecord] = {}
+        self.times = 0
+        self.down = False
+
+    async def add_once(self, record: UsageRecord) -> None:
+        if self.down:
+            raise StoreUnavailable("down")
+        self.once[record.request_id] = record
+        self.times += 1
 
 
 def a_record(number: int = 1, **changed: Any) -> UsageRecord:

@@ -7,7 +7,7 @@ import pytest
 from shared.endpoints import ENDPOINTS, Endpoint
 from shared.routes import find
 
-SERVED = [row for row in ENDPOINTS.values() if row.shape not in ("none", "gone", "health")]
+SERVED = [row for row in ENDPOINTS.values() if row.shape not in ("none", "gone", "health", "manage")]
 VALUE = "file-a%20b%2Fc"
 
 
@@ -87,3 +87,15 @@ def test_retired_operations_are_told_apart(path: str, prefix: str) -> None:
         assert found
         assert found.endpoint
         assert found.endpoint.shape == "gone"
+
+
+def test_the_operators_side_has_one_spelling_only() -> None:
+    """Which the host itself finds: a prefix that is meant for clients must not lead there."""
+    for path in (
+        "/manage/keys",
+        "/v1/manage/keys",
+        "/openai/v1/manage/keys",
+        "/openai/manage",
+        "/anthropic/manage/keys",
+    ):
+        assert find("GET", path) is None, path

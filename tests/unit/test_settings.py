@@ -139,7 +139,7 @@ NUMBER = "app setting {}: {!r} is not a number of seconds → write a number, fo
         Wrong("EXPORT_CONTAINER", "Up", "app setting EXPORT_CONTAINER: 'Up' is not a name of a container → use 3 to 63 small letters, digits and hyphens"),
         Wrong("PRICES_URL", "http://prices.example", "app setting PRICES_URL: 'http://prices.example' is not an https address → write https://prices.azure.com/api/retail/prices, or off"),
         Wrong("EVENTS", "somewhere", "app setting EVENTS: 'somewhere' → write queue:NAME, or the https address of an Event Grid topic"),
-        Wrong("ENTRA_TENANTS", "t", "app setting ENTRA_AUDIENCES: not set, although its counterpart is → set both to accept Entra callers, or neither (docs/keys.md)"),
+        Wrong("ENTRA_TENANTS", "11111111-2222-3333-4444-555555555555", "app setting ENTRA_AUDIENCES: not set, although its counterpart is → set both to accept Entra callers, or neither (docs/keys.md)"),
         Wrong("ON_DISCONNECT", "wait", "app setting ON_DISCONNECT: 'wait' → write close or drain"),
     ],
     ids=lambda case: f"{case.name}={case.given}",
@@ -171,3 +171,13 @@ def test_settings_hide_their_secrets() -> None:
 def test_trusted_hosts_can_be_read_alone() -> None:
     assert Settings.trusted({"TRUSTED_HOSTS": "a, b"}) == ("a", "b")
     assert Settings.trusted({}) == ()
+
+
+def test_tenants_are_ids() -> None:
+    tenant = "11111111-AAAA-3333-4444-555555555555"
+    values = {**LEAST, "ENTRA_TENANTS": tenant, "ENTRA_AUDIENCES": "api://tollgate"}
+    assert Settings.from_mapping(values).entra_tenants == (tenant.lower(),)
+    remedy = "write the GUID that the portal's Entra overview shows"
+    assert refused({**values, "ENTRA_TENANTS": "contoso.onmicrosoft.com"}) == [
+        f"app setting ENTRA_TENANTS: 'contoso.onmicrosoft.com' is not a tenant's id → {remedy}"
+    ]

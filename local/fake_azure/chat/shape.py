@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 
@@ -47,9 +47,11 @@ class Shape:
 
     filters = True
     announces = True  # the role comes in a chunk of its own
-    tier: ClassVar[Json] = {}  # what every object of a partner or of OpenAI ends with
+    tells_tier = False  # a partner's model and OpenAI do so always, Azure where it was asked for
 
-    def __init__(self, chat: ChatRequest) -> None:
+    def __init__(self, chat: ChatRequest, tier: str = "default") -> None:
+        told = self.tells_tier or "service_tier" in chat.body
+        self.tier: Json = {"service_tier": tier} if told else {}
         self.created = int(time.time())
         self.id = f"chatcmpl-{uuid.uuid4().hex[:29]}"
         self.model = chat.model.version
@@ -113,7 +115,7 @@ class Shape:
 
 class OpenAIShape(Shape):
     filters = False
-    tier: ClassVar[Json] = {"service_tier": "default"}
+    tells_tier = True
 
     def opening(self) -> bytes | None:
         return None
@@ -124,8 +126,8 @@ class PartnerShape(OpenAIShape):
 
     announces = False
 
-    def __init__(self, chat: ChatRequest) -> None:
-        super().__init__(chat)
+    def __init__(self, chat: ChatRequest, tier: str = "default") -> None:
+        super().__init__(chat, tier)
         self.id = str(uuid.uuid4())
         self.fingerprint = "fp_49c5j0a323"
 
@@ -142,10 +144,11 @@ class PartnerShape(OpenAIShape):
         return {**common, "prompt_tokens_details": details, "num_sources_used": 0, "cost_in_usd_ticks": 0}
 
 
-def shape_of(chat: ChatRequest) -> Shape:
+def shape_of(chat: ChatRequest, tier: str = "default") -> Shape:
+    """`tier`: by which the request is served."""
     if chat.model.partner:
-        return PartnerShape(chat)
-    return OpenAIShape(chat) if chat.surface == "plain" else Shape(chat)
+        return PartnerShape(chat, tier)
+    return OpenAIShape(chat, tier) if chat.surface == "plain" else Shape(chat, tier)
 
 
 def event(body: Any) -> bytes:

@@ -15,6 +15,7 @@ from ..errors import ApiError
 from ..faults import Fault
 from ..headers import azure_headers
 from ..models import Model
+from ..tier import served_by_anthropic
 from . import errors
 from .cache import Cache
 from .conversation import Conversation
@@ -36,7 +37,7 @@ def routes(door: Door) -> list[web.RouteDef]:
         talk = Conversation(asked.body, asked.deployment, asked.model)
         refuse(talk, _betas(request))
         with_usage = fault is None or fault.kind != "no_usage"
-        reply = Reply(talk, cache.look(talk), with_usage)
+        reply = Reply(talk, cache.look(talk), with_usage, served_by_anthropic(fault))
         if talk.stream:
             headers = {**_headers(request), "Content-Type": "text/event-stream; charset=utf-8"}
             return await door.send_stream(request, reply.events(), fault, headers)

@@ -27,6 +27,7 @@ class Reply:
     asked: Conversation
     cached: Cached
     with_usage: bool = True
+    tier: str = "standard"
     id: str = field(default_factory=lambda: f"msg_01{uuid.uuid4().hex[:22]}")
 
     @cached_property
@@ -149,7 +150,7 @@ class Reply:
             },
             "output_tokens": made,
             "server_tool_use": None,
-            "service_tier": "standard",
+            "service_tier": self.tier,
         }
 
     def _delta_usage(self) -> Json:

@@ -14,6 +14,7 @@ from ...errors import invalid
 from ...faults import Fault
 from ...headers import answer_headers
 from ...store import Json, Shelf, unknown
+from ...tier import served
 from .. import ids
 from ..calls import now
 from . import hosted
@@ -95,6 +96,7 @@ class Responses:
             hosted=hosted.used(self._door.store, tools, chat.prompt.text),
             sealed_thoughts="reasoning.encrypted_content" in (body.get("include") or ()),
             with_usage=fault is None or fault.kind != "no_usage",
+            tier=served(body.get("service_tier"), fault),
             ended=lambda: self._end(kept, conversation_id(asked)),
         )
         kept.source = speaker.events()

@@ -30,6 +30,7 @@ class Speaker:
     hosted: Sequence[Json]  # what the service's own tools did
     sealed_thoughts: bool
     with_usage: bool
+    tier: str  # by which it is served; until it ends, a response tells the one that was asked for
     ended: Callable[[], None]  # called when the response is whole, before its last event leaves
     _number: int = field(default=0, init=False)
     _output: list[Json] = field(default_factory=list[Json], init=False)
@@ -158,7 +159,7 @@ class Speaker:
     def _finish(self, finish: str) -> None:
         response = self.response
         response["output"] = list(self._output)
-        response["service_tier"] = "default"
+        response["service_tier"] = self.tier
         if finish in _REASONS:
             response |= {"status": "incomplete", "incomplete_details": {"reason": _REASONS[finish]}}
         else:

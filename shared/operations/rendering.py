@@ -1,0 +1,84 @@
+"""What an operation told, as JSON or CSV, and the address of the page after it. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+from pydantic import BaseModel
+
+from shared.operations.operation import Operation, Told
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula. Names and tags may be a caller's own text."""
+
+
+def is_list(answers: type[Told]) -> bool:
+    return "rows" in answers.model_fields
+
+
+def row_fields(answers: type[Told]) -> tuple[str, ...]:
+    """The columns of a list. Empty when its rows say for themselves what they hold."""
+    model = row_model(answers)
+    return tuple(info.alias or name for name, info in model.model_fields.items()) if model else ()
+
+
+def row_model(answers: type[Told]) -> type[BaseModel] | None:
+    arguments: tuple[Any, ...] = getattr(answers.model_fields["rows"].annotation, "__args__", ())
+    found = arguments[0] if arguments else None
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def plain(told: Told) -> dict[str, Any]:
+    """As JSON has it."""
+    return told.model_dump(mode="json", by_alias=True)
+
+
+def as_json(told: Told) -> bytes:
+    return orjson.dumps(plain(told))
+
+
+def as_csv(operation: Operation, told: Mapping[str, Any]) -> str:
+    """A heading and one line per row."""
+    rows: Sequence[Mapping[str, Any]] = told["rows"]
+    columns = row_fields(operation.answers) or tuple(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    writer.writerows([[_cell(row.get(name)) for name in columns] for row in rows])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> str | int | float:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return value
+        case list() if all(isinstance(one, str) for one in value):
+            return _text(",".join(value))
+        case list() | dict():
+            return orjson.dumps(value).decode()
+        case _:
+            return _text(str(value))
+
+
+def _text(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    return text[1:].replace(".", "", 1).isdecimal()
+
+
+def next_link(parts: Sequence[str], query: Sequence[tuple[str, str]], cursor: str) -> str:
+    """The value of `link` that leads to the next page: the same request with another cursor."""
+    pairs = [(name, value) for name, value in query if name != "cursor"]
+    path = "/".join(quote(part, safe="") for part in parts)
+    return f'</manage/{path}?{urlencode([*pairs, ("cursor", cursor)])}>; rel="next"'

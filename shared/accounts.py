@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from shared import errors
-from shared.call import Call
+from shared.call import NO_USAGE, Call
 from shared.expected import expected, expected_usage
 from shared.money import in_usd
 from shared.owners import Owners
 from shared.ports import CallLog, Limiter, Prices, StoreUnavailable, UsageLog
 from shared.transform.stream import EventStream
-from shared.types import Need, RawHeaders, Usage, UsageRecord
+from shared.types import Need, RawHeaders, UsageRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Accounts:
         """What a whole answer costs; that of a stream is known too late for a header."""
         if call.endpoint.target != "model" or call.deployment is None or call.answer is None:
             return []
-        cost = self.prices.cost(call.deployment, call.answer.usage_or_estimate(), call.at)
+        _, cost = call.costs(self.prices)
         return [(b"x-tollgate-cost-usd", in_usd(cost.nanos).encode() if cost.priced else b"unknown")]
 
 
@@ -103,6 +103,6 @@ def _spent(call: Call, record: UsageRecord | None) -> Need:
     """What goes on in the background is charged when it has ended, past the limits: they keep what it reserved."""
     if record is None:
         return Need()
-    if record.usage == Usage() and call.status < 400 and call.body.get("background") is True:
+    if call.body.get("background") is True and call.status < 400 and record.usage == NO_USAGE:
         return call.need
     return Need(record.usage.total_tokens, record.cost.nanos)

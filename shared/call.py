@@ -55,6 +55,7 @@ class Call:
     """What it reserved of its limits."""
     grant: Grant | None = None
     """What it was granted of its limits; None before that, and when nothing limits the caller."""
+    costed: tuple[Answer | Stream, tuple[Usage, Cost]] | None = None
     tags: tuple[str, ...] = ()
     user: str = ""
     answer: Answer | Stream | None = None
@@ -68,12 +69,21 @@ class Call:
         """Whether the client has all of the answer: SDKs close the connection as soon as they have read [DONE]."""
         return self.answer is not None and self.answer.ended
 
+    def costs(self, prices: Prices) -> tuple[Usage, Cost]:
+        """What was used and what that costs. Of a whole answer it is asked twice, and worked out once."""
+        if self.costed and self.costed[0] is self.answer:
+            return self.costed[1]
+        usage = self.answer.usage_or_estimate() if self.answer else self.usage
+        found = usage, prices.cost(self.deployment, usage, self.at) if self.deployment else NO_COST
+        if self.answer:
+            self.costed = self.answer, found
+        return found
+
     def record(self, now: float, prices: Prices) -> UsageRecord:
         """The row of the ledger. `now`: on the clock that gave `began`."""
         principal, deployment = self.principal, self.deployment
         assert principal is not None
-        usage = self.answer.usage_or_estimate() if self.answer else self.usage
-        cost = prices.cost(deployment, usage, self.at) if deployment else NO_COST
+        usage, cost = self.costs(prices)
         for asked, parts in self.paid:
             more = prices.cost(asked, parts, self.at)
             usage = replace(usage, input_tokens=usage.input_tokens + parts.input_tokens)

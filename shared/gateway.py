@@ -96,8 +96,9 @@ class Gateway:
         call.principal = principal
         self.accounts.usage.begin()
         try:
+            call.tags = tags_of(request.headers, principal.tags)
             await self.admission.admit(call)
-            call.tags, call.user = tags_of(request.headers, principal.tags), user_of(call.body)
+            call.user = user_of(call.body)
             await self.accounts.reserve(call)
             return await self._answer(call)
         except ApiError as error:

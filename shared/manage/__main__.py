@@ -1,5 +1,6 @@
 """Starts the command line with an interpreter that has the packages: the project's own .venv if this one has not."""
 
+import contextlib
 import os
 import sys
 
@@ -20,7 +21,10 @@ def main():
             % (error.name, sys.executable)
         )
     from shared.manage.cli import run
+    from shared.manage.context import CommandError, with_local_settings
 
+    with contextlib.suppress(CommandError):  # which `run` meets again, and tells
+        os.environ.update(with_local_settings(os.environ))  # Azure's SDKs read it there, as under the Functions host
     return run(sys.argv[1:], os.environ)
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from shared.operations.operation import Operation
 
 MODULES = (
-    "keys", "teams", "usage", "ledger", "prices", "reconcile", "events", "audit", "background", "timers",
+    "keys", "teams", "usage", "ledger", "prices", "limits", "reconcile", "events", "audit", "background", "timers",
 )  # fmt: skip
 """Of this package; each exports OPERATIONS."""
 

@@ -238,6 +238,14 @@ def bench(options):
     become("-m", "bench", *options.arguments)
 
 
+def prove(options):
+    """prove the bounds: python -m bench prove ...
+
+    Kills gateways under load, and holds limits against many callers, for minutes: docs/proofs.md"""
+    set_up(azurite=True)
+    become("-m", "bench", "prove", *options.arguments)
+
+
 def conformance(options):
     """the SDKs' own tests through the gateway: python -m conformance ...
 
@@ -270,9 +278,7 @@ def clean(_):
             print("Removed %s" % path)
 
 
-COMMANDS = {
-    command.__name__: command for command in (up, status, down, test, check, fmt, bench, conformance, manage, clean)
-}
+COMMANDS = {c.__name__: c for c in (up, status, down, test, check, fmt, bench, prove, conformance, manage, clean)}
 
 
 def parser():
@@ -297,7 +303,8 @@ def parser():
 
 def main(argv):
     passed_on = []
-    if argv[:1] and argv[0] in ("test", "bench", "conformance", "manage") and argv[1:] not in (["--help"], ["-h"]):
+    own = argv[:1] and argv[0] in ("test", "bench", "prove", "conformance", "manage")
+    if own and argv[1:] not in (["--help"], ["-h"]):
         argv, passed_on = argv[:1], argv[2:] if argv[1:2] == ["--"] else argv[1:]
     options = parser().parse_args(argv)
     options.arguments = passed_on

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from bench import hot, measure, micro, report
+from bench import hot, keys, measure, micro, proofs, report
 from bench.lab import Lab
 from bench.measure import Figures
 from bench.procs import LINUX, Children, alone
@@ -20,16 +20,19 @@ def say(text: str) -> None:
 
 def options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Measure the gateway against its peers and floors.")
-    parser.add_argument("what", nargs="?", choices=("gateways", "micro"), default="gateways")
+    parser.add_argument("what", nargs="?", choices=("gateways", "micro", "keys", "prove"), default="gateways")
     parser.add_argument("--targets", default=",".join(TARGETS), help="comma-separated, of: %(default)s")
     parser.add_argument("--rounds", type=int, default=2, help="interleaved rounds, medians of them (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each load (%(default)s)")
+    parser.add_argument("--seconds", type=float, help="of each load (4), or of each proof (60)")
     parser.add_argument("--quick", action="store_true", help="one round of one second: a smoke test, not a measurement")
     parser.add_argument("--subject", default="tollgate", help="whose ratios to print (%(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md", help="the page to write")
     parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--only", choices=proofs.NAMES, help="prove: this one")
     parser.add_argument("--profile", metavar="TARGET", help="no table: the hottest functions of a Python target")
     given = parser.parse_args(argv)
+    if given.seconds is None:
+        given.seconds = proofs.SECONDS if given.what == "prove" else 4.0
     if given.quick:
         given.rounds, given.seconds = 1, 1.0
     given.chosen = [TARGETS.get(name.strip()) for name in (given.profile or given.targets).split(",")]
@@ -101,7 +104,8 @@ def gateways(given: argparse.Namespace, argv: list[str]) -> int:
     say("\n".join(report.verdicts(results, given.subject)))
     if not given.no_write and results:
         given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(report.page(results, skipped, given.subject, command, given.rounds, paces))
+        own = report.section_of(given.out, keys.TITLE)
+        given.out.write_text(report.page(results, skipped, given.subject, command, given.rounds, paces, own))
         say(f"\nwritten: {given.out.name}")
     return 0 if results and not skipped and not any(figures.errors for figures in results.values()) else 1
 
@@ -110,6 +114,12 @@ def main(argv: list[str]) -> int:
     given = options(argv)
     if given.what == "micro":
         return micro.main(say)
+    if given.what == "prove":
+        page = None if given.no_write else ROOT / "docs" / "proofs.md"
+        return proofs.main(ROOT, given.seconds, given.only, page, shlex.join(["python3", "dev.py", *argv]), say)
+    if given.what == "keys":
+        command = shlex.join(["python3", "dev.py", "bench", *without_place(argv)])
+        return keys.main(ROOT, None if given.no_write else given.out, command, say)
     try:
         return gateways(given, argv)
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from bench import upstream
+from bench import accounting, upstream
 from bench.measure import body
 
 Piece = Callable[[], Callable[[], object]]
@@ -150,4 +150,17 @@ def main(say: Callable[[str], None]) -> int:
             say(f"{name.ljust(width)}  not here: {error}")
             continue
         say(f"{name.ljust(width)}  {time_one(call):8.2f} µs")
+    _accounting(say)
     return 0
+
+
+def _accounting(say: Callable[[str], None]) -> None:
+    say("\nA warm key, its limits and the ledger, CPU a call:")
+    try:
+        found = accounting.time_each()
+    except (ImportError, AttributeError, TypeError) as error:
+        say(f"not here: {error}")
+        return
+    width = max(map(len, found))
+    for name, each in found.items():
+        say(f"{name.ljust(width)}  {each:8.2f} µs")

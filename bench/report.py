@@ -152,8 +152,15 @@ def versions() -> str:
 
 
 def page(
-    results: dict[str, Figures], skipped: dict[str, str], subject: str, command: str, rounds: int, paces: list[float]
+    results: dict[str, Figures],
+    skipped: dict[str, str],
+    subject: str,
+    command: str,
+    rounds: int,
+    paces: list[float],
+    keys: str = "",
 ) -> str:
+    """keys: the section that `bench keys` has made."""
     template = Template(Path(__file__).with_name("page.md").read_text())
     return template.substitute(
         date=time.strftime("%Y-%m-%d", time.gmtime()),
@@ -170,5 +177,19 @@ def page(
         ratios=ratios(results, subject),
         verdicts="\n".join(verdicts(results, subject)),
         targets="\n".join(f"- `{name}`: {TARGETS[name].about}" for name in results if name in TARGETS),
+        keys=f"{keys}\n\n" if keys else "",
         skipped="".join(f"\n- not measured in full: `{name}`: {why}" for name, why in skipped.items()),
     )
+
+
+def section_of(page: Path, title: str) -> str:
+    """A section as a page has it, from its heading to the next; empty where there is none."""
+    text = page.read_text() if page.exists() else ""
+    _, there, rest = text.partition(title)
+    return (there + rest.partition("\n## ")[0]).strip() if there else ""
+
+
+def put_section(page: Path, title: str, text: str) -> None:
+    """Put a section in the place of the one before, or at the end."""
+    whole, before = page.read_text(), section_of(page, title)
+    page.write_text(whole.replace(before, text.strip()) if before else f"{whole.rstrip()}\n\n{text.strip()}\n")

@@ -55,8 +55,7 @@ def _floor(lab: Lab) -> Running:
 
 def _tollgate(lab: Lab) -> Running:
     port = free_port()
-    argv = [sys.executable, *tollgate.HOST, "--port", str(port)]
-    child = lab.gateway("tollgate", argv, tollgate.settings(lab))
+    child = lab.gateway("tollgate", tollgate.host_argv(port), tollgate.settings(lab))
     return Running(child, port, headers={"authorization": f"Bearer {lab.kept['key']}"})
 
 

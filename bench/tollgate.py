@@ -41,10 +41,12 @@ def _azurite(lab: Lab) -> Path:
     return own / script
 
 
-def _storage(lab: Lab) -> str:
+def _storage(lab: Lab, *, access_log: bool = False) -> str:
     ports = {name: free_port() for name in ("blob", "queue", "table")}
     options = [part for name, port in ports.items() for part in (f"--{name}Port", str(port))]
-    quiet = ["--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+    quiet = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
+    if not access_log:
+        quiet.append("--silent")
     lab.aside("azurite", [*peers.node(lab), str(_azurite(lab)), *options, *quiet], ports["table"])
     ends = "".join(f"{name.title()}Endpoint=http://127.0.0.1:{port}/{ACCOUNT};" for name, port in ports.items())
     return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};{ends}"
@@ -60,14 +62,25 @@ def settings(lab: Lab) -> dict[str, str]:
     }
 
 
-def prepare(lab: Lab) -> None:
+def prepare(lab: Lab, *, access_log: bool = False) -> None:
+    """access_log: have Azurite write a line for each request into its log."""
     if not (lab.root / "function_app.py").exists():
         raise LookupError("there is no function_app.py in this checkout")
-    lab.kept["storage"] = _storage(lab)
+    lab.kept["storage"] = _storage(lab, access_log=access_log)
     (lab.work / "config.yaml").write_text(CONFIG.format(base=lab.base()))
-    argv = [sys.executable, "-m", "shared.manage", "keys", "create", "--name", "bench", "--json"]
+    lab.kept["key"] = make_key(lab)["key"]
+
+
+def make_key(lab: Lab, *options: str) -> dict[str, str]:
+    """A new key, with limits or without: its `key` and its `id`."""
+    argv = [sys.executable, "-m", "shared.manage", "keys", "create", "--name", "bench", "--json", *options]
     env = {**os.environ, **settings(lab)}
     made = subprocess.run(argv, cwd=lab.root, env=env, capture_output=True, text=True, timeout=120)
     if made.returncode:
         raise SystemExit(f"bench: no key could be made:\n{(made.stdout + made.stderr)[-2000:]}")
-    lab.kept["key"] = json.loads(made.stdout)["key"]
+    return json.loads(made.stdout)
+
+
+def host_argv(port: int) -> list[str]:
+    """The command of one gateway in the local Functions host."""
+    return [sys.executable, *HOST, "--port", str(port)]

@@ -13,7 +13,7 @@ HEADERS = ("x-tollgate-tags", "x-litellm-tags")
 """Tags separated by commas. The second name is what clients of LiteLLM send."""
 MOST_TAGS = 10
 MOST_CHARACTERS = 64
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f]+")
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _USERS = ("safety_identifier", "user", "end_user")
 
 
@@ -22,19 +22,21 @@ def tags_of(headers: Mapping[str, str], own: tuple[str, ...] = ()) -> tuple[str,
     given = next((headers[name] for name in HEADERS if headers.get(name)), "")
     if not given:
         return own
-    found = (_short(tag) for tag in given.split(","))
-    return tuple(dict.fromkeys((*own, *[tag for tag in found if tag][:MOST_TAGS])))
+    found = [tag for text in given.split(",") if (tag := _short(text))]
+    return tuple(dict.fromkeys([*own, *found[:MOST_TAGS]]))
 
 
 def user_of(body: Mapping[str, Any]) -> str:
     """The end user that a body names: OpenAI's `safety_identifier` or `user`, Anthropic's `metadata.user_id`."""
     for name in _USERS:
-        if isinstance(value := body.get(name), str) and value:
-            return _short(value)
+        if isinstance(value := body.get(name), str) and (found := _short(value)):
+            return found
     metadata = body.get("metadata")
     value = metadata.get("user_id") if isinstance(metadata, dict) else None
     return _short(value) if isinstance(value, str) else ""
 
 
 def _short(text: str) -> str:
-    return _UNSEEN.sub(" ", text).strip()[:MOST_CHARACTERS]
+    if not text.isprintable():
+        text = _UNSEEN.sub(" ", text)
+    return text.strip()[:MOST_CHARACTERS]

@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from shared.accounts import Accounts
 from shared.admission import Admission
 from shared.catalog import Catalog
-from shared.client.ports import Callback, NoIndex, NoKeys, Notes, OnUsage, RawIds
+from shared.client.ports import AskedPrices, Callback, NoIndex, NoKeys, Notes, OnUsage, RawIds
 from shared.config import BASE_NAMES, Config, parse
 from shared.delivery import Delivery, Limits
 from shared.document import Document
@@ -30,16 +31,16 @@ from shared.gateway import Gateway
 from shared.limits import Unlimited
 from shared.owners import Owners
 from shared.ports import Upstream
-from shared.prices import NoPrices
 from shared.transform.resolve import resolve
+from shared.transform.terms import RATE_NAMES
 from shared.types import Json
 
 CONNECTION = frozenset(
     "additional_drop_params allowed_openai_params api_key api_version azure_ad_token azure_authority_host "
     "azure_federated_token_file azure_password azure_scope azure_username base_model capabilities client_id "
     "client_secret drop_params family tenant_id".split()
-) | {*BASE_NAMES}
-"""Parameters of a call that say where it goes and how; all others travel in its body."""
+) | {*BASE_NAMES, *RATE_NAMES, "model_version", "ptu", "region", "region_name", "sku"}
+"""Parameters of a call that say where it goes, how, and what it costs there; all others travel in its body."""
 DEPLOYMENT_VERSION = "2024-10-21"
 """The api-version for a base URL that names a deployment (`/openai/deployments/X`) where nobody gives one: Azure's
 newest that is no preview (Azure "API version lifecycle", 2026-10). The page that this gateway implements does so."""
@@ -87,6 +88,7 @@ class Gateways:
         self._upstream = upstream
         self._notes = notes
         self._usage = Callback(on_usage)
+        self._prices = AskedPrices(on_usage)
         self._made: OrderedDict[bytes, Made] = OrderedDict()
         self._open: weakref.WeakSet[Open] = weakref.WeakSet()
         self._turn = threading.Lock()
@@ -111,16 +113,16 @@ class Gateways:
         catalog = _catalog(Document(_with_versions(data, environ), {}), environ)
         registry = RawIds(catalog)
         owners = Owners(NoIndex(), registry, self._notes, time.time)
-        nobody, prices = Unlimited(), NoPrices()
+        accounts = Accounts(self._usage, Unlimited(), self._prices, owners, self._notes, time.monotonic)
         gateway = Gateway(
             catalog=catalog,
             admission=Admission(catalog, registry),
             owners=owners,
             keys=NoKeys(),
+            callers=None,
             upstream=self._upstream,
-            delivery=Delivery(self._usage, nobody, prices, owners, self._notes, time.monotonic, _FOREVER),
-            limiter=nobody,
-            prices=prices,
+            accounts=accounts,
+            delivery=Delivery(accounts, owners, self._notes, time.monotonic, _FOREVER),
             log=self._notes,
             pepper=b"",
             clock=time.time,

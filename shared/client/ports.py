@@ -6,18 +6,19 @@ process. Knows nothing of HTTP.
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from shared import errors
-from shared.catalog import Catalog
+from shared.catalog import Catalog, Deployment
 from shared.ids import Keyring
 from shared.objects import Registry
-from shared.ports import CallLog, OwnedObject
+from shared.ports import CallLog, OwnedObject, Prices
 from shared.principals import Principal
 from shared.transform.owned import Sealer
-from shared.types import UsageRecord
+from shared.types import NO_COST, Cost, Usage, UsageRecord
 
 CALLER = Principal(key_id="0" * 64, name="in-process")
 type OnUsage = Callable[[UsageRecord], None]
@@ -57,6 +58,29 @@ class Callback:
 
     async def flush(self) -> None:
         return None
+
+
+class AskedPrices:
+    """ports.Prices for a program that wants records: until it does, no price book is loaded and nothing is reckoned."""
+
+    def __init__(self, told: Callable[[], OnUsage | None]) -> None:
+        self._told = told
+
+    def cost(self, deployment: Deployment, usage: Usage, at: float) -> Cost:
+        return NO_COST if self._told() is None else _price_list().cost(deployment, usage, at)
+
+    def figures(self, deployment: Deployment, at: float) -> Mapping[str, float]:
+        """Nobody lists models here."""
+        return {}
+
+
+@functools.cache
+def _price_list() -> Prices:
+    """Azure's list prices, as this package was shipped with: one list for all event loops."""
+    from shared.adapters.price_store import shipped_book
+    from shared.prices import PriceList
+
+    return PriceList(shipped_book)
 
 
 class NoIndex:

@@ -8,6 +8,7 @@ filter whose choices have no `delta`, usage in a last event with `choices: []`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from shared.transform.edits import edit_chat
 from shared.transform.events import EventCutter
 from shared.types import Json, Usage
 from shared.upstream_errors import from_upstream, status_of_code
-from shared.usage import estimate_text, estimate_usage, read_usage
+from shared.usage import estimate_text, estimate_usage, read_usage, tier_of
 
 type Seal = Callable[[str], str]
 
@@ -48,6 +49,7 @@ class ChatAnswer:
         self._alias = deployment.alias
         self._seal = seal
         self._characters = 0
+        self._tier: Any = None
         self.usage: Usage | None = None
         self.model = ""
         self.ended = False
@@ -60,7 +62,8 @@ class ChatAnswer:
             raise errors.bad_answer() from error
         if not isinstance(answer, dict):
             raise errors.bad_answer()
-        self.usage = read_usage(answer.get("usage"))
+        self._tier = answer.get("service_tier")
+        self.usage = read_usage(answer.get("usage"), self._tier)
         self._characters = _length(answer.get("choices")) if self.usage is None else 0
         self.model = str(answer.get("model") or "")
         answer["model"] = self._alias
@@ -70,7 +73,7 @@ class ChatAnswer:
         return orjson.dumps(answer)
 
     def usage_or_estimate(self) -> Usage:
-        return self.usage or estimate_usage(self._body, estimate_text(self._characters))
+        return self.usage or estimate_usage(self._body, estimate_text(self._characters), self._tier)
 
 
 def seal_audio(choices: Any, place: str, seal: Seal) -> None:
@@ -107,6 +110,7 @@ class ChatStream(EventCutter):
         self._head: Json = {"id": "", "object": "chat.completion.chunk", "created": 0}
         self._characters = 0
         self._deltas = 0
+        self._tier: Any = None
         self.usage: Usage | None = None
 
     def error_event(self, error: ApiError) -> bytes:
@@ -114,7 +118,10 @@ class ChatStream(EventCutter):
 
     def usage_or_estimate(self) -> Usage:
         """Azure's figures, else our own count: one token per event with content, or by length if that is more."""
-        return self.usage or estimate_usage(self._body, max(self._deltas, estimate_text(self._characters)))
+        if self.usage is None:
+            return estimate_usage(self._body, max(self._deltas, estimate_text(self._characters)), self._tier)
+        tier = tier_of(self._tier)  # it may have been told after the usage
+        return self.usage if self.usage.tier == tier else replace(self.usage, tier=tier)
 
     def _event(self, data: bytes) -> bytes:
         if data == b"[DONE]":
@@ -134,7 +141,8 @@ class ChatStream(EventCutter):
 
     def _chunk(self, event: Json) -> bytes:
         usage_sent = event.get("usage")
-        if usage := read_usage(usage_sent):
+        self._tier = event.get("service_tier") or self._tier
+        if usage := read_usage(usage_sent, self._tier):
             self.usage = usage
         if not self._client_wants_usage:
             event.pop("usage", None)

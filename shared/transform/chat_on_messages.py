@@ -128,7 +128,7 @@ def _add_sampling(out: Json, body: Mapping[str, Any]) -> None:
         if not all(sequence.strip() for sequence in out["stop_sequences"]):
             raise unsupported("stop", "of white space only is not served by Claude models. Send other characters too.")
     tier = body.get("service_tier")
-    if tier is not None and tier not in _TIERS:
+    if tier is not None and (not isinstance(tier, str) or tier not in _TIERS):
         raise unsupported("service_tier", "must be 'auto' or 'default' for Claude models.")
     if tier is not None and _TIERS[tier]:
         out["service_tier"] = _TIERS[tier]

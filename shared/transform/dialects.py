@@ -54,6 +54,12 @@ class Dialect:
             return self.frame({**body, "sequence_number": sequence})
         return error.event()
 
+    def tier_in(self, event: Json) -> Any:
+        """-> the service tier that an event tells beside the usage. A response begins with the one that was asked for
+        and ends with the one that has served it; Anthropic's stands within the usage."""
+        holder = event.get("response") if self.shape == "responses" else event
+        return holder.get("service_tier") if isinstance(holder, dict) else None
+
     def usage_in(self, event: Json) -> Json:
         """-> the usage that an event reports, empty when it reports none."""
         found: Json = {}

@@ -12,6 +12,7 @@ from shared.transform.meters import METERS
 from shared.transform.relayed import RelayedExchange, dump, finisher
 from shared.transform.stream import EventStream
 from shared.types import Json, Usage
+from shared.usage import estimate_drawn, estimate_input
 
 _LEGACY = ("2023-06-01-preview", "2023-10-01-preview")
 """api-versions whose images are submitted and then polled (Azure REST changes; the seed's own sample uses one)."""
@@ -48,7 +49,13 @@ class ImageStream(EventStream):
     def usage_or_estimate(self) -> Usage:
         found = METERS["images"]({"usage": self._usage, **self._kind}, self._body)
         assert found is not None
-        return found if self.done else replace(found, estimated=True)  # cut or left: one image is taken as made
+        if self.done:
+            return found
+        found = replace(found, estimated=True)  # cut or left: one image is taken as made
+        if "gpt-image" not in self._deployment.model or found.output_tokens:
+            return found
+        drawn = estimate_drawn(*((self._kind.get(name) or self._body.get(name)) for name in ("size", "quality")))
+        return replace(found, input_tokens=estimate_input(self._body), output_tokens=drawn, image_output_tokens=drawn)
 
     def _note(self, event: Json) -> None:
         super()._note(event)

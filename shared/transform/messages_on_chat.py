@@ -16,7 +16,7 @@ from shared.transform.messages_on_chat_stream import Events
 from shared.transform.messages_on_chat_turns import chat_messages
 from shared.transform.refuse import a_count, a_list, a_string, an_object, unsupported, wrong_type
 from shared.types import Json
-from shared.usage import estimate_input, estimate_text
+from shared.usage import estimate_input
 
 __all__ = ["Events", "answer", "estimate_tokens", "refusals", "request"]
 
@@ -91,9 +91,7 @@ def estimate_tokens(body: Json) -> int:
 
     Raises ApiError (400) as a call to /v1/messages would.
     """
-    chat = _translated(body)
-    calls = sum(len(str(message.get("tool_calls") or "")) for message in chat["messages"])
-    return estimate_input(chat) + estimate_text(calls)
+    return estimate_input(_translated(body))
 
 
 def _translated(body: Json) -> Json:
@@ -112,7 +110,7 @@ def _translated(body: Json) -> Json:
     _add_user(out, body)
     tier = body.get("service_tier")
     if tier is not None:
-        if tier not in _TIERS:
+        if not isinstance(tier, str) or tier not in _TIERS:
             raise wrong_type("service_tier", "auto or standard_only")
         out["service_tier"] = _TIERS[tier]
     return out

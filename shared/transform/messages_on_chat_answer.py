@@ -52,7 +52,7 @@ def answer(answer: Json, body: Json) -> Json:
         "stop_reason": stop_reason(
             choice.get("finish_reason"), called=bool(calls), refused=bool(message.get("refusal"))
         ),
-        "usage": message_usage(answer.get("usage")),
+        "usage": message_usage(answer.get("usage"), answer.get("service_tier")),
     }
 
 
@@ -66,7 +66,7 @@ def empty_message(head: Mapping[str, Any]) -> Json:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": message_usage(None),
+        "usage": message_usage(None, head.get("service_tier")),
     }
 
 
@@ -97,8 +97,9 @@ def _tool_use(call: Json, own_id: str, cut: bool) -> Json:
     return {"type": "tool_use", "id": call.get("id") or own_id, "name": str(given.get("name") or ""), "input": value}
 
 
-def message_usage(usage: Any) -> Json:
-    """Chat counts cached tokens within the prompt; Anthropic beside it. All figures are 0 without usage."""
+def message_usage(usage: Any, tier: Any = None) -> Json:
+    """Chat counts cached tokens within the prompt; Anthropic beside it. All figures are 0 without usage. Of chat's
+    service tiers Anthropic knows priority; all others are its standard."""
     given: Json = usage if isinstance(usage, dict) else {}
     received, produced = given.get("prompt_tokens_details"), given.get("completion_tokens_details")
     prompt = _count(given, "prompt_tokens")
@@ -111,7 +112,7 @@ def message_usage(usage: Any) -> Json:
         "cache_read_input_tokens": read,
         "cache_creation": None,
         "server_tool_use": None,
-        "service_tier": "standard",
+        "service_tier": "priority" if tier == "priority" else "standard",
     }
     if isinstance(produced, dict) and "reasoning_tokens" in produced:
         out["output_tokens_details"] = {"thinking_tokens": _count(produced, "reasoning_tokens")}

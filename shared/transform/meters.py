@@ -18,7 +18,7 @@ type Meter = Callable[[Json, Mapping[str, Any]], Usage | None]
 
 
 def _tokens(answer: Json, _: Mapping[str, Any]) -> Usage | None:
-    return read_usage(answer.get("usage"))
+    return read_usage(answer.get("usage"), answer.get("service_tier"))
 
 
 def _messages(answer: Json, _: Mapping[str, Any]) -> Usage | None:
@@ -26,24 +26,35 @@ def _messages(answer: Json, _: Mapping[str, Any]) -> Usage | None:
 
 
 def _embeddings(answer: Json, body: Mapping[str, Any]) -> Usage:
-    return read_usage(answer.get("usage")) or Usage(input_tokens=estimate_input(body), estimated=True)
+    found = read_usage(answer.get("usage"), answer.get("service_tier"))
+    return found or Usage(input_tokens=estimate_input(body), estimated=True)
 
 
 def _images(answer: Json, body: Mapping[str, Any]) -> Usage:
-    """Images by number, size and quality; gpt-image models report tokens as well."""
+    """Images by number, size and quality; gpt-image models report tokens as well, of which all output is images where
+    it is not told apart (Azure's do not)."""
     data = answer.get("data")
     count = len(data) if isinstance(data, list) else 1
     size, quality = (answer.get(name) or body.get(name) for name in ("size", "quality"))
     kind = " ".join(part for part in (size, quality) if isinstance(part, str))
     found = read_usage(answer.get("usage")) or NOTHING
-    return replace(found, images=count, image_kind=kind[:64])
+    drawn = found.image_output_tokens if _told_apart(answer) else found.output_tokens
+    return replace(found, images=count, image_kind=kind[:64], image_output_tokens=drawn)
+
+
+def _told_apart(answer: Json) -> bool:
+    """Whether the usage says what its output tokens are."""
+    usage = answer.get("usage")
+    return isinstance(usage, dict) and isinstance(usage.get("output_tokens_details"), dict)
 
 
 def _speech(answer: Json, body: Mapping[str, Any]) -> Usage:
-    """Characters as asked; tokens where they are reported, in the last event of a stream."""
+    """Characters as asked; tokens where they are reported, in the last event of a stream: what comes out is audio."""
     text = body.get("input")
     found = read_usage(answer.get("usage")) or NOTHING
-    return replace(found, characters=len(text) if isinstance(text, str) else 0)
+    characters = len(text) if isinstance(text, str) else 0
+    spoken = found.audio_output_tokens if _told_apart(answer) else found.output_tokens
+    return replace(found, characters=characters, audio_output_tokens=spoken)
 
 
 def _transcription(answer: Json, body: Mapping[str, Any]) -> Usage:
@@ -60,10 +71,11 @@ def _transcription(answer: Json, body: Mapping[str, Any]) -> Usage:
 
 
 def _videos(answer: Json, body: Mapping[str, Any]) -> Usage:
-    """Videos are charged when they are made: by the seconds asked for."""
+    """Videos are charged when they are made: by the seconds asked for, and by their size."""
     seconds = answer.get("seconds") or body.get("seconds") or 0
+    size = answer.get("size") or body.get("size")
     try:
-        return Usage(video_seconds=float(seconds))
+        return Usage(video_seconds=float(seconds), image_kind=size[:64] if isinstance(size, str) else "")
     except (TypeError, ValueError):
         return Usage(estimated=True)
 
@@ -91,11 +103,11 @@ METERS: Mapping[str, Meter] = {
 the client and Azure: what they cost is seen in Azure's own metrics only (docs/usage.md)."""
 
 
-def read_stream_usage(shape: str, usage: Json, body: Mapping[str, Any]) -> Usage | None:
+def read_stream_usage(shape: str, usage: Json, body: Mapping[str, Any], tier: Any = None) -> Usage | None:
     """What the events of a stream reported, merged. -> None when they reported nothing."""
     if not usage and shape not in ("images", "speech"):
         return None
-    return METERS[shape]({"usage": usage}, body)
+    return METERS[shape]({"usage": usage, "service_tier": tier}, body)
 
 
 _TIME = re.compile(rb"(\d+):(\d\d):(\d\d)[.,](\d{1,3})")

@@ -178,7 +178,7 @@ class RelayedAnswer:
         unfinished = self.said.get("status") in ("queued", "in_progress")  # charged when it has ended
         if self._asked.endpoint.name not in _TALKS or unfinished:
             return NOTHING
-        return estimate_usage(self._asked.body, self._written)
+        return estimate_usage(self._asked.body, self._written, self.said.get("service_tier"))
 
 
 _TALKS = frozenset({"messages", "completions", "responses_create", "responses_compact"})

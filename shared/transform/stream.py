@@ -7,6 +7,7 @@ sealed and the model named by its alias, framed. Plain chat has a class of its o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import orjson
@@ -58,6 +59,9 @@ class EventStream(EventCutter):
         self._deployment = deployment
         self._finish_event = finish
         self._usage: Json = {}
+        self._tier: Any = None
+        self._begun_only = False
+        """The usage so far is that of an answer's beginning: Claude tells its input first, its output at the end."""
         self._charged: Usage | None = NOTHING if kept else None
         self._written = 0
         self._deltas = 0
@@ -77,8 +81,13 @@ class EventStream(EventCutter):
         """The upstream's figures, else our own: one token per event with text, or by length if that is more."""
         if self._charged is not None:
             return self._charged
-        found = read_stream_usage(self._upstream.shape, self._usage, self._body)
-        return found or estimate_usage(self._body, max(self._deltas, estimate_text(self._written)))
+        found = read_stream_usage(self._upstream.shape, self._usage, self._body, self._tier)
+        written = max(self._deltas, estimate_text(self._written))
+        if found is None:
+            return estimate_usage(self._body, written, self._usage.get("service_tier") or self._tier)
+        if self._begun_only:
+            return replace(found, output_tokens=max(found.output_tokens, written), estimated=True)
+        return found
 
     def _event(self, data: bytes) -> bytes:
         if data == b"[DONE]":
@@ -120,7 +129,10 @@ class EventStream(EventCutter):
         return from_upstream(status_of_code(code), {}, data, self._deployment.hidden_names())
 
     def _note(self, event: Json) -> None:
-        self._usage.update(self._upstream.usage_in(event))
+        if found := self._upstream.usage_in(event):
+            self._usage.update(found)
+            self._begun_only = event.get("type") == "message_start"
+        self._tier = self._upstream.tier_in(event) or self._tier
         written = _written(event)
         self._written += written
         self._deltas += written > 0
@@ -158,7 +170,7 @@ class EventStream(EventCutter):
         return b"".join(out) + self._client.end()
 
 
-_TOLD = ("id", "status", "background", "created_at", "usage")
+_TOLD = ("id", "status", "background", "created_at", "usage", "service_tier")
 
 
 def _wants_usage(body: Mapping[str, Any]) -> bool:

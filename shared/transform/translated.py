@@ -197,7 +197,8 @@ class TranslatedAnswer:
         if value.get("status") == "failed":
             raise self._failed(value)
         if self._usage is None:
-            self._usage = estimate_usage(self._asked.body, estimate_text(answer_length(value)))
+            written = estimate_text(answer_length(value))
+            self._usage = estimate_usage(self._asked.body, written, value.get("service_tier"))
         for translator, body in self._backwards:
             value = translator.answer(value, body)
         _shown(self._asked)(value)

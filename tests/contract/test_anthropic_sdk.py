@@ -363,4 +363,4 @@ def test_stream_that_breaks_ends_in_an_error_event(
     assert body["error"]["type"] in ("overloaded_error", "api_error")
     (event,) = stack.usage(key, 1)
     assert event["outcome"] == ("upstream_error" if fault == "error_event" else "upstream_cut")
-    assert event["estimated"] is True or alias == "claude"
+    assert event["estimated"] is True

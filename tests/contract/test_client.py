@@ -591,6 +591,25 @@ def test_many_threads_at_once(azure: Azure) -> None:
     assert len(azure.told) == 40
 
 
+def test_a_record_says_what_the_call_cost(azure: Azure) -> None:
+    """By Azure's list prices for a model that is known, by the program's own where it names them."""
+    client.completion("azure/gpt-4o", COUNT, **azure.on)
+    cost, usage = azure.record().cost, azure.record().usage
+    assert cost.priced
+    assert cost.nanos > 0
+    assert cost.basis.startswith("azure")
+    azure.told.clear()
+    own = {"input_cost_per_token": "0.000001", "output_cost_per_token": "0.000004"}
+    client.completion("azure/gpt-4o", COUNT, **azure.on, **own)
+    usage = azure.record().usage
+    assert azure.record().cost.nanos == usage.input_tokens * 1_000 + usage.output_tokens * 4_000
+    assert azure.record().cost.basis == "config"
+    assert not own.keys() & upstream_calls(azure.fake)[-1].body.keys()
+    azure.told.clear()
+    client.completion("azure/my-gpt4-deployment", COUNT, **azure.on)
+    assert not azure.record().cost.priced  # a name that tells no model
+
+
 def test_a_function_of_the_program_may_not_call_back_and_may_fail(
     azure: Azure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -650,7 +669,8 @@ def test_the_import_loads_no_sdk_and_a_missing_one_is_named() -> None:
     script = """
 import sys
 from shared import client
-print([name for name in ("azure", "openai", "aiohttp", "httpx", "httpx2", "starlette") if name in sys.modules])
+unwanted = ("azure", "openai", "aiohttp", "httpx", "httpx2", "starlette", "shared.adapters.price_store")
+print([name for name in unwanted if name in sys.modules])
 sys.modules["openai"] = None
 try:
     client.completion("azure/x", [], api_key="k", api_base="https://x.openai.azure.com")

@@ -28,6 +28,8 @@ FAKE = {
     "identity_endpoint": "http://127.0.0.1:2/msi/token",
     "identity_header": "header",
     "ca_file": "/ca.pem",
+    "prices_url": "http://127.0.0.1:3/api/retail/prices",
+    "management_url": "http://127.0.0.1:3",
 }
 PORTS = {"blob": 1, "queue": 2, "table": 3}
 
@@ -162,6 +164,8 @@ def test_with_the_fake_every_azure_sdk_is_led_to_it(tmp_path: Path) -> None:
     assert made["TRUSTED_HOSTS"] == "127.0.0.1,localhost"
     assert made["SSL_CERT_FILE"] == made["REQUESTS_CA_BUNDLE"] == "/ca.pem"
     assert made["AZURE_CLIENT_ID"] == "managed"
+    assert (made["PRICES_URL"], made["MONITOR_URL"]) == (FAKE["prices_url"], FAKE["management_url"])
+    assert made["EVENTS"] == "queue:tollgate-events"
 
 
 def test_with_the_fake_nothing_of_a_real_azure_stays_in_the_environment() -> None:
@@ -217,7 +221,9 @@ def test_a_stack_whose_state_is_elsewhere_keeps_its_local_settings_there(tmp_pat
 
 
 def test_the_fakes_configuration_has_an_alias_for_each_way_to_serve_a_model() -> None:
-    rows = yaml.safe_load(config_text(RESOURCES))["model_list"]
+    rows = yaml.safe_load(
+        config_text(RESOURCES, {"main": "/subscriptions/s/main", "foundry": "/subscriptions/s/foundry"})
+    )["model_list"]
     by_alias = {row["model_name"]: row["litellm_params"] for row in rows}
     assert by_alias.keys() == {
         "gpt-4o", "gpt-4.1-mini", "gpt-4o-v1", "o3-mini", "gpt-5", "gpt-5.1", "gpt-5-chat", "gpt-4-vision",
@@ -231,6 +237,8 @@ def test_the_fakes_configuration_has_an_alias_for_each_way_to_serve_a_model() ->
     assert by_alias["gpt-4o-v1"]["api_version"] == "v1"
     assert by_alias["gpt-4-vision"]["api_base"].endswith(":4001/openai/deployments/gpt-4-vision/extensions")
     assert "api_key" not in by_alias["gpt-4o-entra"]
+    assert by_alias["gpt-4o"]["azure_resource_id"] == "/subscriptions/s/main"
+    assert by_alias["grok-4"]["azure_resource_id"] == "/subscriptions/s/foundry"
     assert by_alias["gpt-4o-keyvault"]["api_key"] == "keyvault/main-api-key"
     turbo = [row["litellm_params"]["api_base"] for row in rows if row["model_name"] == "gpt-3.5-turbo"]
     assert turbo == ["http://127.0.0.1:4001", "http://127.0.0.1:4003/v1"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from shared.client.connections import DEPLOYMENT_VERSION, MOST, Gateways, InvalidParameter
-from shared.client.ports import CALLER, Callback, Notes, OnUsage, RawIds, Waiting
+from shared.client.connections import CONNECTION, DEPLOYMENT_VERSION, MOST, Gateways, InvalidParameter
+from shared.client.ports import CALLER, AskedPrices, Callback, Notes, OnUsage, RawIds, Waiting
 from shared.errors import ApiError, UpstreamFailed
-from shared.types import UpstreamReply, UpstreamRequest, UsageRecord
+from shared.types import NO_COST, UpstreamReply, UpstreamRequest, Usage, UsageRecord
 from tests.support.doubles import Lines, a_record
 from tests.unit.given import AT, catalog, entry
 
@@ -157,6 +158,23 @@ def test_a_record_goes_to_whoever_is_named_when_it_comes() -> None:
     usage.add(a_record(2))
     usage.add(None)
     assert [record.request_id for record in told] == ["req_2"]
+
+
+def test_nothing_is_reckoned_while_nobody_listens() -> None:
+    listeners: list[OnUsage | None] = [None]
+    prices = AskedPrices(lambda: listeners[0])
+    known = next(iter(catalog(entry(f"model: azure/gpt-4o, {AT}")).deployments.values()))[0]
+    assert prices.cost(known, Usage(1_000, 1_000), time.time()) == NO_COST
+    listeners[0] = lambda _: None
+    cost = prices.cost(known, Usage(1_000, 1_000), time.time())
+    assert (cost.priced, cost.nanos > 0) == (True, True)
+    assert prices.figures(known, 0.0) == {}
+
+
+def test_what_a_call_costs_may_be_said_with_its_connection() -> None:
+    made = gateways().of(document(api_key="k", sku="DataZoneStandard", region="swedencentral"))
+    assert (deployment(made).terms.sku, deployment(made).terms.region) == ("DataZoneStandard", "swedencentral")
+    assert {"sku", "region", "input_cost_per_token", "output_cost_per_token", "model_version"} <= CONNECTION
 
 
 def test_a_listener_that_fails_takes_nothing_away(caplog: pytest.LogCaptureFixture) -> None:

@@ -320,3 +320,56 @@ def test_vault_faults(azure: FakeAzure) -> None:
     with pytest.raises(HttpResponseError) as refused:
         run(read)
     assert refused.value.status_code == 403
+
+
+def control(azure: FakeAzure, path: str, **body: Any) -> Any:
+    return httpx.post(f"{azure.state.control_url}/control/{path}", json=body).raise_for_status().json()
+
+
+def published(azure: FakeAzure) -> dict[str, Any]:
+    """The signing keys by name, as a verifier fetches them."""
+    context = ssl.create_default_context(cafile=azure.state.ca_file)
+    url = f"{azure.state.authority_url}/{azure.state.tenant_id}/discovery/v2.0/keys"
+    answer = httpx.get(url, verify=context).raise_for_status()
+    return {key["kid"]: jwt.PyJWK(key, "RS256").key for key in answer.json()["keys"]}
+
+
+def said(azure: FakeAzure, token: str) -> dict[str, Any]:
+    """What a token says that one of the published keys has signed."""
+    key = published(azure)[jwt.get_unverified_header(token)["kid"]]
+    return jwt.decode(token, key, algorithms=["RS256"], options={"verify_aud": False})
+
+
+def test_tokens_say_what_they_are_told_to(azure: FakeAzure) -> None:
+    token = control(azure, "tokens/issue", audience="api://x", lifetime=60, roles=["a"], oid="o", ver=None)[
+        "access_token"
+    ]
+    claims = said(azure, token)
+    assert (claims["aud"], claims["roles"], claims["oid"], claims["exp"] - claims["iat"]) == ("api://x", ["a"], "o", 60)
+    assert "ver" not in claims
+    ((client_id, _),) = azure.state.clients.items()
+    control(azure, f"claims/{client_id}", roles=["b"])
+
+    async def work() -> str:
+        async with client_secret(azure) as credential:
+            return (await credential.get_token("api://x/.default")).token
+
+    assert said(azure, run(work))["roles"] == ["b"]
+    control(azure, f"claims/{client_id}")
+    assert "roles" not in said(azure, run(work))
+
+
+def test_signing_keys_rotate(azure: FakeAzure) -> None:
+    old = azure.issue_token("https://cognitiveservices.azure.com")
+    control(azure, "tokens/rotate")
+    new = azure.issue_token("https://cognitiveservices.azure.com")
+    assert said(azure, old)["tid"] == said(azure, new)["tid"]
+    assert opens(azure, old)
+    assert opens(azure, new)
+    control(azure, "tokens/rotate", keep=False)
+    assert len(published(azure)) == 1
+    assert not opens(azure, old)
+    assert opens(azure, azure.issue_token("https://cognitiveservices.azure.com"))
+    azure.add_fault("jwks_status", status=503)
+    with pytest.raises(httpx.HTTPStatusError):
+        published(azure)

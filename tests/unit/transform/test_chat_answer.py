@@ -34,6 +34,27 @@ def test_recorded_answer_changes_in_its_model_alone(name: str, model: str, usage
     assert (answer.model, answer.usage, answer.usage_or_estimate()) == (model, usage, usage)
 
 
+@pytest.mark.parametrize(
+    ("told", "tier"),
+    [
+        ("priority", "priority"),
+        ("flex", "flex"),
+        ("default", "default"),
+        ("auto", ""),
+        (None, ""),
+        (["flex"], ""),
+        (1, ""),
+    ],
+)
+def test_answer_tells_by_which_tier_it_was_served(told: Any, tier: str) -> None:
+    whole = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}, "service_tier": told}
+    answer, found = read(orjson.dumps(whole))
+    assert answer.usage_or_estimate() == Usage(3, 2, tier=tier)
+    assert found["service_tier"] == told
+    silent, _ = read(orjson.dumps({"choices": [], "service_tier": told}))
+    assert silent.usage_or_estimate() == Usage(6, 0, tier=tier, estimated=True)
+
+
 def test_answer_without_usage_is_estimated() -> None:
     answer, found = read(b'{"choices":[{"message":{"content":"x"}}]}')
     assert found == {"choices": [{"message": {"content": "x"}}], "model": "alias"}

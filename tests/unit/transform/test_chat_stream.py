@@ -290,6 +290,32 @@ def test_stream_that_finished_has_ended_unless_it_stops_within_an_event(case: Re
     assert read.ended is case.ended
 
 
+@pytest.mark.parametrize(
+    ("told", "expect"),
+    [
+        (["default", "default", "default"], "default"),
+        ([None, None, "priority"], "priority"),
+        (["priority", "default", "default"], "default"),  # it was asked for, and something else was served
+        (["priority", None, None], "priority"),
+        (["auto", "auto", "auto"], ""),
+        ([["flex"], 5, {}], ""),
+        ([None, None, None], ""),
+    ],
+)
+@pytest.mark.parametrize("usage_at", [1, 2], ids=["usage last but one", "usage last"])
+def test_stream_tells_by_which_tier_it_was_served(told: list[Any], expect: str, usage_at: int) -> None:
+    sent: list[dict[str, Any]] = [chunk("a"), chunk("", "stop"), {**HEAD, "choices": []}]
+    sent[usage_at]["usage"] = USAGE
+    for event, tier in zip(sent, told, strict=True):
+        event["service_tier"] = tier
+    read, _ = through(*sent, DONE)
+    assert read.usage_or_estimate().tier == expect
+    assert read.usage_or_estimate().output_tokens == USAGE["completion_tokens"]
+    cut, _ = through(sent[0])  # the gateway's own count, by what was told until then
+    assert cut.usage_or_estimate().estimated
+    assert cut.usage_or_estimate().tier == (told[0] if told[0] in ("default", "priority") else "")
+
+
 class Count(NamedTuple):
     id: str
     deltas: list[dict[str, Any]]
@@ -335,7 +361,7 @@ def test_recorded_foundry_stream_counts_its_usage(body: dict[str, Any], count: i
     read = stream(body)
     found = events(read.feed(sample("foundry-chat-stream.body.sse")))
     assert (len(found), found[-1]) == (count, DONE)
-    assert read.usage == Usage(7, 8, cached_input_tokens=7)
+    assert read.usage_or_estimate() == Usage(7, 8, cached_input_tokens=7, tier="default")
 
 
 SYNTHETIC = wire(

@@ -69,8 +69,14 @@ def test_stream_says_what_auto_became() -> None:
 
 def test_stream_that_is_cut_is_taken_for_one_image() -> None:
     stream = ImageStream(asked("images_generations", PROMPT | {"stream": True, "quality": "low"}, GPT))
-    assert stream.usage_or_estimate() == Usage(images=1, image_kind="1024x1024 low", estimated=True)
+    assert stream.usage_or_estimate() == Usage(
+        2, 272, image_output_tokens=272, images=1, image_kind="1024x1024 low", estimated=True
+    )
     stream.feed(wire(PARTIAL))
     assert not stream.ended
-    assert stream.usage_or_estimate() == Usage(images=1, image_kind="1536x1024 medium", estimated=True)
+    assert stream.usage_or_estimate() == Usage(
+        2, 1584, image_output_tokens=1584, images=1, image_kind="1536x1024 medium", estimated=True
+    )
+    other = ImageStream(asked("images_generations", PROMPT | {"stream": True}, deployment(name="dall-e-3")))
+    assert other.usage_or_estimate() == Usage(images=1, image_kind="1024x1024", estimated=True)
     assert read(stream.error_event(stream_cut()))[0]["error"]["code"] == "upstream_disconnected"

@@ -145,6 +145,7 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "context of text": ({"context_management": "all"}, "context_management"),
     "unknown": ({"mystery": 1}, "mystery"),
     "tier": ({"service_tier": "priority"}, "service_tier"),
+    "odd tier": ({"service_tier": ["auto"]}, "service_tier"),
     "stops": ({"stop_sequences": list("abcde")}, "stop_sequences"),
     "stop of text": ({"stop_sequences": "a"}, "stop_sequences"),
     "no tokens": ({"max_tokens": 0}, "max_tokens"),
@@ -354,6 +355,20 @@ def test_a_plain_answer() -> None:
             "service_tier": "standard",
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("told", "tier"),
+    [
+        ("priority", "priority"),
+        ("default", "standard"),
+        ("flex", "standard"),
+        (None, "standard"),
+        (["priority"], "standard"),
+    ],
+)
+def test_tier_is_told_in_anthropics_words(told: Any, tier: str) -> None:
+    assert answered({"content": "Hello"}, service_tier=told)["usage"]["service_tier"] == tier
 
 
 def call(arguments: str, **more: Any) -> Json:

@@ -210,3 +210,57 @@ def test_claude_says_its_usage_in_parts() -> None:
     subject.feed(wire(start, delta, {"type": "message_stop"}))
     assert subject.done
     assert subject.usage_or_estimate() == Usage(9, 9, cached_input_tokens=4)
+
+
+CLAUDE_BEGINS: Json = {
+    "type": "message_start",
+    "message": {
+        "model": "claude-x",
+        "usage": {
+            "input_tokens": 5, "output_tokens": 1, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 30,
+            "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+            "service_tier": "priority",
+        },
+    },
+}  # fmt: skip
+
+
+def test_what_claude_says_at_the_beginning_holds_to_the_end() -> None:
+    """message_delta repeats some figures as totals, and neither the tier nor how long the cache is kept."""
+    subject = stream("messages")
+    subject.feed(wire(CLAUDE_BEGINS))
+    figures = {"input_tokens": 5, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 4, "output_tokens": 9}
+    thought = {"output_tokens_details": {"thinking_tokens": 6}}
+    subject.feed(wire({"type": "message_delta", "delta": {}, "usage": figures | thought}, {"type": "message_stop"}))
+    assert subject.usage_or_estimate() == Usage(
+        39, 9, cached_input_tokens=4, reasoning_tokens=6, cache_write_tokens=30, cache_write_1h_tokens=20,
+        tier="priority",
+    )  # fmt: skip
+
+
+def test_claudes_stream_that_is_left_costs_what_was_written() -> None:
+    """Its first event says 1 output token, whatever follows."""
+    subject = stream("messages")
+    deltas = [{"type": "content_block_delta", "delta": {"type": "text_delta", "text": "x" * 40}}] * 3
+    subject.feed(wire(CLAUDE_BEGINS, *deltas))
+    found = subject.usage_or_estimate()
+    assert (found.input_tokens, found.output_tokens, found.estimated, found.tier) == (39, 30, True, "priority")
+    begun = stream("messages")
+    begun.feed(wire(CLAUDE_BEGINS))
+    assert (begun.usage_or_estimate().output_tokens, begun.usage_or_estimate().estimated) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("begun", "ended", "tier"),
+    [
+        ("priority", "default", "default"), ("auto", "priority", "priority"), ("flex", "flex", "flex"),
+        ("auto", "auto", ""), (None, None, ""), ("flex", None, "flex"), (["flex"], {"a": 1}, ""),
+    ],
+)  # fmt: skip
+def test_response_tells_its_tier_when_it_ends(begun: Any, ended: Any, tier: str) -> None:
+    subject = stream("responses")
+    subject.feed(wire({**CREATED, "response": {**RESPONSE, "service_tier": begun}}, *DELTAS))
+    assert subject.usage_or_estimate().estimated
+    subject.feed(wire({**COMPLETED, "response": {**COMPLETED["response"], "service_tier": ended}}))
+    assert subject.usage_or_estimate() == Usage(3, 2, reasoning_tokens=1, tier=tier)
+    assert subject.said["service_tier"] == ended

@@ -163,3 +163,60 @@ def test_stream_of_chat_on_responses_hides_usage_unless_asked() -> None:
         assert events[-1] == "[DONE]"
         assert any(e.get("usage") for e in events[:-1]) is shown
         assert stream.usage_or_estimate() == Usage(3, 2)
+
+
+CLAUDE: Json = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "dep-1", "stop_reason": "end_turn",
+    "content": [{"type": "text", "text": "12345678"}],
+}  # fmt: skip
+TIERS: list[tuple[str, Json, Shape, Json, Usage]] = [
+    ("chat_completions", MESSAGES, "responses",
+     {**RESPONSE, "service_tier": "flex", "usage": {"input_tokens": 3, "output_tokens": 2}}, Usage(3, 2, tier="flex")),
+    ("chat_completions", MESSAGES, "responses", {**RESPONSE, "service_tier": "flex"},
+     Usage(6, 2, tier="flex", estimated=True)),
+    ("responses_create", {"input": "12345678"}, "chat",
+     {**CHAT, "service_tier": "priority", "usage": {"prompt_tokens": 3, "completion_tokens": 2}},
+     Usage(3, 2, tier="priority")),
+    ("messages", {**MESSAGES, "max_tokens": 9}, "chat",
+     {**CHAT, "service_tier": "default", "usage": {"prompt_tokens": 3, "completion_tokens": 2}},
+     Usage(3, 2, tier="default")),
+    ("messages", {**MESSAGES, "max_tokens": 9}, "responses",
+     {**RESPONSE, "service_tier": "priority", "usage": {"input_tokens": 3, "output_tokens": 2}},
+     Usage(3, 2, tier="priority")),
+    ("completions", {"prompt": "12345678"}, "chat",
+     {**CHAT, "service_tier": "default", "usage": {"prompt_tokens": 3, "completion_tokens": 2}},
+     Usage(3, 2, tier="default")),
+    ("chat_completions", {**MESSAGES, "max_tokens": 9}, "messages",
+     {**CLAUDE, "usage": {"input_tokens": 3, "output_tokens": 2, "service_tier": "priority",
+                          "cache_creation_input_tokens": 8, "cache_creation": {"ephemeral_1h_input_tokens": 8}}},
+     Usage(11, 2, cache_write_tokens=8, cache_write_1h_tokens=8, tier="priority")),
+    ("responses_create", {"input": "12345678", "max_output_tokens": 9}, "messages",
+     {**CLAUDE, "usage": {"input_tokens": 3, "output_tokens": 2, "service_tier": "standard"}},
+     Usage(3, 2, tier="standard")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("endpoint", "body", "serves", "told", "expect"), TIERS)
+def test_what_the_upstream_says_is_what_counts(
+    endpoint: str, body: Json, serves: Shape, told: Json, expect: Usage
+) -> None:
+    name = "claude-sonnet-4-5" if serves == "messages" else "gpt-5-codex"
+    made, _ = asking(endpoint, body | {"service_tier": "auto"}, serves, name=name)
+    answer = made.answer()
+    answer.read(orjson.dumps(told))
+    assert answer.usage_or_estimate() == expect
+
+
+def test_tier_of_a_translated_stream_is_the_upstreams() -> None:
+    ended = {"type": "response.completed", "response": {**RESPONSE, "service_tier": "default",
+             "usage": {"input_tokens": 3, "output_tokens": 2}}}  # fmt: skip
+    made, _ = asking("chat_completions", {**MESSAGES, "stream": True, "service_tier": "priority"}, "responses")
+    stream = made.stream()
+    stream.feed(wire({"type": "response.created", "response": {**RESPONSE, "service_tier": "priority"}}, ended))
+    assert stream.usage_or_estimate() == Usage(3, 2, tier="default")
+    made, _ = asking("responses_create", {"input": "hi", "stream": True, "service_tier": "priority"}, "chat")
+    stream = made.stream()
+    head: Json = {"id": "c-1", "object": "chat.completion.chunk", "model": "dep-1", "service_tier": "default"}
+    stream.feed(wire({**head, "choices": [{"index": 0, "delta": {"content": "hey"}, "finish_reason": "stop"}]},
+                     {**head, "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}))  # fmt: skip
+    assert stream.usage_or_estimate() == Usage(3, 2, tier="default")

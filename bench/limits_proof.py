@@ -39,7 +39,7 @@ CASES = (
         "600000 tokens a minute, 4096 reserved, 300 used", {"tpm": 600_000}, 2000, "calls",
         {"need": (4096, 0), "spent": (300, 0)},
     ),
-    Case("100 calls at the same time", {"parallel": 100}, 100, "calls", {"lasts": 0.5, "trace": True}),
+    Case("100 calls at the same time", {"parallel": 100}, 100, "calls", {"lasts": 1.0, "trace": True}),
     Case(
         "a budget of 2 dollars, 0.002 reserved, 0.001 used", {"budgets": [("day", 2 * 10**9)]}, 2000, "calls",
         {"need": (1, 2_000 * MICRO), "spent": (1, 1_000 * MICRO)},

@@ -17,6 +17,10 @@ CHECKS = {
 }
 
 
+SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]
+"""The tests wait for processes and sockets more than they compute: two at once, each with servers of its own."""
+
+
 def check() -> int:
     """Run every check, also after a failure, and show what the failed ones say."""
     environ = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
@@ -38,8 +42,8 @@ def check() -> int:
 def test(arguments: list[str]) -> int:
     """Checks and all tests; with arguments, only pytest with them."""
     checked = 0 if arguments else check()
-    print(f"tests: pytest {' '.join(arguments) or 'over everything'}", flush=True)
-    tested = subprocess.call([PYTHON, "-m", "pytest", *arguments], cwd=ROOT)
+    print(f"tests: pytest {' '.join(arguments) or 'over everything, in two processes'}", flush=True)
+    tested = subprocess.call([PYTHON, "-m", "pytest", *(arguments or SIDE_BY_SIDE)], cwd=ROOT)
     print(f"tests: {f'failed (exit code {tested})' if tested else 'passed'}", flush=True)
     if checked:
         print("checks: failed (see above)", flush=True)

@@ -31,7 +31,7 @@ def models(
     return [
         ("gpt-4o", azure("gpt-4o", **ids.get("main", {})), {}),
         ("gpt-4.1-mini", azure("gpt-4.1-mini"), {}),
-        ("gpt-4o-v1", azure("gpt-4o", "v1"), {}),
+        ("gpt-4o-v1", azure("gpt-4o", "v1", sku="DataZoneStandard", region="swedencentral"), {}),
         ("o3-mini", azure("o_series/my-random-deployment-name", "2024-12-01-preview"), {"base_model": "o3-mini"}),
         ("gpt-5", azure("gpt5_series/my-gpt-5-deployment", PREVIEW), {"base_model": "gpt-5"}),
         ("gpt-5.1", azure("gpt-5.1", PREVIEW), {}),

@@ -413,8 +413,6 @@ async def test_limits_are_shown(azurite: Azurite) -> None:
             "team", "budget total", "0.5", 25.0,
         )  # fmt: skip
         for asked in (
-            LimitsAsked(),
-            LimitsAsked(key=name, team=team.name),
             LimitsAsked(team="nobody"),
             LimitsAsked(key="no-such"),
         ):

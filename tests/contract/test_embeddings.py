@@ -134,7 +134,7 @@ def test_parts_that_were_answered_are_paid_for_when_another_deployment_answers_a
 ) -> None:
     fake.add_fault("slow_first_byte", resource="main", seconds=0)
     fake.add_fault("status", resource="main", status=503)
-    reply = stack.post(key, {"model": "embedding-two", "input": ["a"] * 2_050}, "/v1/embeddings")
+    reply = stack.post(key, {**SMALL, "model": "embedding-two", "input": ["a"] * 2_050}, "/v1/embeddings")
     assert (reply.status_code, len(upstream_calls(fake))) == (200, 4)
     (event,) = stack.usage(key, 1)
     assert (event["attempts"], event["input_tokens"]) == (2, 2_048 + 2_050)

@@ -83,7 +83,10 @@ def run(settings: dict[str, str]) -> InProcess:
 
 
 def test_life_of_a_key(manage: Run, run: InProcess, stack: Stack) -> None:
-    made = manage("keys", "create", "--name", "life", "--team", "data", "--models", "gpt-4o, gpt-5", "--expires", "90d")
+    run("teams", "create", "--name", "life-team")
+    made = manage(
+        "keys", "create", "--name", "life", "--team", "life-team", "--models", "gpt-4o, gpt-5", "--expires", "90d"
+    )
     assert (made.returncode, made.stderr) == (0, "")
     text, told = made.stdout.splitlines()
     assert re.fullmatch(r"sk-[\w-]{43}", text)
@@ -92,18 +95,18 @@ def test_life_of_a_key(manage: Run, run: InProcess, stack: Stack) -> None:
     assert stack.post(key, ask("hi")).status_code == 200
     stack.usage(key, 1)
 
-    listed = run("keys", "list", "--team", "data")
+    listed = run("keys", "list", "--team", "life-team")
     (line,) = [line for line in listed.out.splitlines() if line.startswith(key_id)]
     assert text not in listed.out
     assert f"{text[:6]}…{text[-4:]}" in line
     assert "active" in line
     assert "gpt-4o,gpt-5" in line
-    (row,) = [row for row in run.json("keys", "list") if row["id"] == key_id]
-    assert (row["team"], row["models"], row["state"]) == ("data", ["gpt-4o", "gpt-5"], "active")
+    (row,) = [row for row in run.json("keys", "list", "--team", "life-team") if row["id"] == key_id]
+    assert (row["team"], row["models"], row["state"]) == ("life-team", ["gpt-4o", "gpt-5"], "active")
 
     used = run("usage", "--by", "team", "--key", "life")
     assert re.search(r"^TEAM +REQUESTS +FAILED +INPUT TOKENS", used.out, re.M)
-    assert re.search(r"^data +1 +0 ", used.out, re.M)
+    assert re.search(r"^life-team +1 +0 ", used.out, re.M)
     (line,) = run.json("usage", "--key", "life")
     assert (line["key"], line["requests"], line["key_id"][:12]) == ("life", 1, key_id)
 
@@ -113,7 +116,7 @@ def test_life_of_a_key(manage: Run, run: InProcess, stack: Stack) -> None:
     again = manage("keys", "revoke", "life")
     assert (again.returncode, again.stdout) == (1, "")
     assert "keys list" in again.stderr
-    assert "revoked" in [row["state"] for row in run.json("keys", "list", "--team", "data")]
+    assert "revoked" in [row["state"] for row in run.json("keys", "list", "--team", "life-team")]
 
 
 def test_a_key_is_changed_field_by_field(run: InProcess) -> None:

@@ -100,9 +100,9 @@ class Accounts:
 
 
 def _spent(call: Call, record: UsageRecord | None) -> Need:
-    """What goes on in the background is charged when it has ended, past the limits: they keep what it reserved."""
+    """What goes on in the background keeps the tokens that it reserved; it is paid for when it has ended."""
     if record is None:
         return Need()
     if call.body.get("background") is True and call.status < 400 and record.usage == NO_USAGE:
-        return call.need
+        return Need(call.need.tokens)
     return Need(record.usage.total_tokens, record.cost.nanos)

@@ -100,6 +100,7 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
     from shared.adapters.event_reports import UnpricedModels
     from shared.adapters.key_cache import CachedKeys
     from shared.adapters.key_store import TableKeys
+    from shared.adapters.late_costs import BudgetedOnce
     from shared.adapters.objects import TableObjects
     from shared.adapters.observed_usage import ObservedUsage
     from shared.adapters.owed_store import TableOwed
@@ -114,6 +115,7 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
     callers = entra_callers(settings, environ.get("AZURE_AUTHORITY_HOST", ""), keys, log)
     instance = secrets.token_hex(8)
     usage = TableUsageLog(desk.tables, instance, time.time, log)
+    observed = ObservedUsage(usage, UnpricedModels(desk.outbox).observe)
     atexit.register(_flush_at_exit, settings, usage, log)
     return Parts(
         environ=environ,
@@ -122,7 +124,8 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
         keys=CachedKeys(keys, settings.key_cache_seconds, time.monotonic, log),
         callers=callers,
         upstream=desk.upstream,
-        usage=ObservedUsage(usage, UnpricedModels(desk.outbox).observe),
+        usage=observed,
+        once=BudgetedOnce(observed, desk.tables),
         limiter=_limiter(settings, desk, instance, log),
         prices=desk.prices,
         price_store=desk.price_store,

@@ -17,7 +17,7 @@ from shared.delivery import Delivery, Limits
 from shared.errors import ConfigError
 from shared.gateway import Gateway
 from shared.objects import Registry
-from shared.owed import Charges, OwedStore
+from shared.owed import Charges, OnceLog, OwedStore
 from shared.owners import Owners
 from shared.ports import (
     Callers,
@@ -47,6 +47,8 @@ class Parts:
     callers: Callers | None
     upstream: Upstream
     usage: UsageLog
+    once: OnceLog
+    """What has ended in the background: written down, and counted in budgets."""
     limiter: Limiter
     prices: Prices
     price_store: PriceStore
@@ -66,7 +68,7 @@ class Unconfigured:
 
 def make_gateway(parts: Parts, settings: Settings, catalog: Catalog, log: CallLog) -> Gateway:
     registry = Registry(catalog, settings.keyring())
-    charges = Charges(parts.owed, parts.usage, parts.prices, catalog)
+    charges = Charges(parts.owed, parts.once, parts.prices, catalog)
     owners = Owners(parts.objects, registry, log, time.time, charges)
     accounts = Accounts(
         parts.usage,

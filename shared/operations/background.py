@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from shared.adapters.late_costs import BudgetedOnce
 from shared.adapters.outbox import STATE_TABLE
 from shared.adapters.owed_store import TableOwed
 from shared.adapters.usage_log import TableUsageLog
@@ -138,7 +139,7 @@ async def _next(desk: Desk, store: TableOwed) -> tuple[list[Owed], str]:
 
 def _charges(desk: Desk, store: TableOwed, catalog: Catalog) -> Charges:
     usage = TableUsageLog(desk.tables, "sweep", desk.clock, desk.log)  # used for rows that no process owns
-    return Charges(store, usage, desk.prices, catalog)
+    return Charges(store, BudgetedOnce(usage, desk.tables, desk.clock), desk.prices, catalog)
 
 
 async def _act(_: Sweep, __: Actor, desk: Desk) -> Swept:

@@ -207,7 +207,7 @@ class Row:
     """One row of the table store. `values` holds PartitionKey and RowKey."""
 
     table: str
-    values: Mapping[str, str | int | float | bool]
+    values: Mapping[str, str | int | float | bool | bytes]
 
 
 class CutFile(Exception):

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import orjson
 
-from shared.adapters.tables import Tables
+from shared.adapters.tables import STATE_TABLE, Tables
 from shared.adapters.usage_log import usage_table
 from shared.books.days import day_name, months
 from shared.books.ptu import Payer
@@ -32,7 +32,6 @@ from shared.types import Row
 
 COMPACTED = "~compacted"
 REPAIR = "repair"
-STATE_TABLE = "tollgatestate"
 IDLE = "idle"
 _LAST = "~"
 _MOST_PER_BATCH = 100

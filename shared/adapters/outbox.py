@@ -28,11 +28,10 @@ from typing import Any
 
 import orjson
 
-from shared.adapters.tables import Tables
+from shared.adapters.tables import STATE_TABLE, Tables
 from shared.ports import CallLog, StoreUnavailable
 from shared.types import Row
 
-STATE_TABLE = "tollgatestate"
 MARKS = "event"
 TYPES = "tollgate."
 """An event's type is this and its kind: `tollgate.budget.threshold`."""

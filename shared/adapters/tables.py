@@ -20,6 +20,8 @@ from shared.ports import StoreUnavailable, UnknownCursor
 from shared.types import Row
 
 KEYS_TABLE = "tollgatekeys"
+STATE_TABLE = "tollgatestate"
+"""What jobs and parts keep for each other: one partition for each of them."""
 MOST_PER_BATCH = 100
 MOST_CHARACTERS = 600_000
 """Of a transaction: Azure takes 100 rows and 4 MiB; a character may be 6 bytes, once escaped."""

@@ -81,18 +81,18 @@ class LazyDesk:
         return PriceList(self._make.book or self._stored_book)
 
     def _stored_book(self) -> PriceBook:
-        """Prices are asked for where nobody can await them: the blob is read by a loop of its own."""
+        """Prices are asked for where nobody can await them: the row is read by a loop of its own."""
         from shared.adapters.price_store import shipped_book, stored_book
 
         async def read() -> PriceBook:
-            blobs = self._make.blobs()
+            tables = self._make.tables()
             try:
-                return await stored_book(blobs)
+                return await stored_book(tables)
             except StoreUnavailable as error:
                 self.log.warning("refreshed prices not read; those of the package are used", error=str(error))
                 return shipped_book()
             finally:
-                await blobs.close()
+                await tables.close()
 
         with ThreadPoolExecutor(1) as threads:
             return threads.submit(lambda: asyncio.run(read())).result()
@@ -105,7 +105,7 @@ class LazyDesk:
     def _make_price_store(self) -> PriceStore:
         from shared.adapters.price_store import PriceStore
 
-        return PriceStore(self.prices, self.blobs, self.log, time.monotonic)
+        return PriceStore(self.prices, self.tables, self.log, time.monotonic)
 
     @property
     def outbox(self) -> Outbox:

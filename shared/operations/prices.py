@@ -228,12 +228,12 @@ async def refresh_prices(desk: Desk, now: datetime) -> RefreshTold:
     rows = await RetailPrices(desk.http, desk.settings.prices_url).fetch()
     if not rows:
         raise PricesUnavailable("the list is empty")
-    book = await stored_book(desk.blobs)
+    book = await stored_book(desk.tables)
     day = now.date().isoformat()
     merged = await asyncio.to_thread(book.merge, rows, "azure-retail", day)
     told = _told(merged)
     if merged.new or merged.changed:
-        await store_book(desk.blobs, book)
+        await store_book(desk.tables, book)
         await _tell(desk, book, told, day)
     return told
 

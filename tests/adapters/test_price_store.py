@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from azure.storage.blob.aio import BlobServiceClient
+from azure.data.tables.aio import TableServiceClient
 
-from shared.adapters.blobs import Blobs
 from shared.adapters.price_store import (
     AGAIN_SECONDS,
-    CONTAINER,
     LOOK_SECONDS,
-    NAME,
+    PLACE,
     PriceStore,
     shipped_book,
     store_book,
     stored_book,
 )
+from shared.adapters.tables import STATE_TABLE, Tables
 from shared.prices import PriceBook, PriceList
-from shared.types import Usage
+from shared.types import Row, Usage
 from tests.support.doubles import Clock, Lines
 from tests.unit.prices.given_prices import row, shipped, sold
 
@@ -44,14 +44,11 @@ def nanos(prices: PriceList) -> int:
 
 
 @asynccontextmanager
-async def blobs_of(connection: str) -> AsyncGenerator[Blobs]:
+async def tables_of(connection: str) -> AsyncGenerator[Tables]:
     """Without a price book of an earlier test."""
-    made = Blobs(lambda: BlobServiceClient.from_connection_string(connection, retry_total=0))
-    service = BlobServiceClient.from_connection_string(connection, retry_total=0)
-    async with service:
-        blob = service.get_blob_client(CONTAINER, NAME)
-        if await blob.exists():
-            await blob.delete_blob()
+    made = Tables(lambda: TableServiceClient.from_connection_string(connection, retry_total=0))
+    await made.write([Row(STATE_TABLE, {"PartitionKey": "other", "RowKey": "row"})])  # makes the table
+    await made.delete(STATE_TABLE, *PLACE)
     try:
         yield made
     finally:
@@ -67,12 +64,12 @@ def run[T](work: Awaitable[T]) -> T:
 
 def test_refreshed_book_is_found_within_an_hour(azurite: Any) -> None:
     async def story() -> list[int]:
-        async with blobs_of(azurite.connection_string) as blobs:
+        async with tables_of(azurite.connection_string) as tables:
             prices, clock = PriceList(shipped_book), Clock(0.0)
-            store = PriceStore(prices, blobs, Lines(), clock)
+            store = PriceStore(prices, tables, Lines(), clock)
             await store.refresh_if_due()
             seen = [nanos(prices)]
-            await store_book(blobs, refreshed(0.009))
+            await store_book(tables, refreshed(0.009))
             await store.refresh_if_due()
             seen.append(nanos(prices))  # not looked for again so soon
             clock.now += LOOK_SECONDS
@@ -87,10 +84,10 @@ def test_refreshed_book_is_found_within_an_hour(azurite: Any) -> None:
 
 def test_refreshed_book_that_has_not_changed_is_not_read_anew(azurite: Any) -> None:
     async def story() -> bool:
-        async with blobs_of(azurite.connection_string) as blobs:
-            await store_book(blobs, refreshed(0.009))
+        async with tables_of(azurite.connection_string) as tables:
+            await store_book(tables, refreshed(0.009))
             prices, clock = PriceList(shipped_book), Clock(0.0)
-            store = PriceStore(prices, blobs, Lines(), clock)
+            store = PriceStore(prices, tables, Lines(), clock)
             await store.refresh_if_due()
             book = prices.book
             clock.now += LOOK_SECONDS
@@ -100,14 +97,15 @@ def test_refreshed_book_that_has_not_changed_is_not_read_anew(azurite: Any) -> N
     assert run(story())
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b'{"format": 99}'])
+@pytest.mark.parametrize("data", [b"", b"{", zlib.compress(b"{"), zlib.compress(b'{"format": 99}')])
 def test_damaged_book_changes_no_price(azurite: Any, data: bytes) -> None:
     async def story() -> tuple[int, list[Any], int]:
-        async with blobs_of(azurite.connection_string) as blobs:
-            await blobs.write(CONTAINER, NAME, data, "application/json")
+        async with tables_of(azurite.connection_string) as tables:
+            row = {"PartitionKey": PLACE[0], "RowKey": PLACE[1], "part0": data}
+            await tables.write([Row(STATE_TABLE, row)])
             prices, log = PriceList(shipped_book), Lines()
-            await PriceStore(prices, blobs, log, Clock(0.0)).refresh_if_due()
-            return nanos(prices), log.warnings, len((await stored_book(blobs)).models())
+            await PriceStore(prices, tables, log, Clock(0.0)).refresh_if_due()
+            return nanos(prices), log.warnings, len((await stored_book(tables)).models())
 
     found, warnings, models = run(story())
     assert (found, models) == (1_250, len(shipped().models()))
@@ -115,16 +113,16 @@ def test_damaged_book_changes_no_price(azurite: Any, data: bytes) -> None:
 
 
 def test_storage_that_does_not_answer_changes_no_price_and_is_asked_again() -> None:
-    connection = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;BlobEndpoint=http://127.0.0.1:1/a"
+    connection = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;TableEndpoint=http://127.0.0.1:1/a"
 
     async def story() -> tuple[int, int]:
-        blobs = Blobs(lambda: BlobServiceClient.from_connection_string(connection, retry_total=0))
+        tables = Tables(lambda: TableServiceClient.from_connection_string(connection, retry_total=0))
         prices, log, clock = PriceList(shipped_book), Lines(), Clock(0.0)
-        store = PriceStore(prices, blobs, log, clock)
+        store = PriceStore(prices, tables, log, clock)
         for seconds in (0.0, 1.0, AGAIN_SECONDS):
             clock.now += seconds
             await store.refresh_if_due()
-        await blobs.close()
+        await tables.close()
         return nanos(prices), len(log.warnings)
 
     assert run(story()) == (1_250, 2)
@@ -132,11 +130,11 @@ def test_storage_that_does_not_answer_changes_no_price_and_is_asked_again() -> N
 
 def test_package_that_is_newer_than_the_refreshed_book_adds_what_it_knows(azurite: Any) -> None:
     async def story() -> tuple[int, bool]:
-        async with blobs_of(azurite.connection_string) as blobs:
+        async with tables_of(azurite.connection_string) as tables:
             old = PriceBook()
             old.merge([row(INPUT, 0.009, "2026-09-01", " ".join(_regions()))], "azure-retail", "2026-09-02")
-            await store_book(blobs, old)
-            book = await stored_book(blobs)
+            await store_book(tables, old)
+            book = await stored_book(tables)
             prices = PriceList(lambda: book)
             return nanos(prices), book.find("gpt-4o") is not None
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 import pytest
-from azure.storage.blob import BlobClient
+from azure.data.tables import TableClient
 
-from shared.adapters.price_store import CONTAINER, NAME, shipped_book, store_book
+from shared.adapters.price_store import PLACE, shipped_book, store_book
+from shared.adapters.tables import STATE_TABLE
 from shared.adapters.telemetry import JsonLog
 from shared.bootstrap import make_desk
 from shared.errors import ConfigError
@@ -72,7 +73,7 @@ def test_prices_are_those_that_were_refreshed_last(azurite: Any, tmp_path: Path)
         desk = desk_of(azurite.connection_string, tmp_path / "none")
         book = orjson.loads(shipped_book().to_bytes())
         book["models"]["test-of-the-desk"] = next(iter(book["models"].values()))
-        await store_book(desk.blobs, PriceBook(book))
+        await store_book(desk.tables, PriceBook(book))
         assert "test-of-the-desk" in desk.prices.book.models()
         await desk.close()
         alone = desk_of(dead_connection_string(), tmp_path / "none")
@@ -82,5 +83,5 @@ def test_prices_are_those_that_were_refreshed_last(azurite: Any, tmp_path: Path)
     try:
         asyncio.run(work())
     finally:  # other tests read prices there as well
-        with BlobClient.from_connection_string(azurite.connection_string, CONTAINER, NAME) as blob:
-            blob.delete_blob()
+        with TableClient.from_connection_string(azurite.connection_string, STATE_TABLE) as table:
+            table.delete_entity(*PLACE)

@@ -9,12 +9,12 @@ from typing import Any, get_args
 
 import httpx
 import pytest
-from azure.storage.blob.aio import BlobServiceClient
 
 from local.fake_azure import FakeAzure, Fault
 from local.fake_azure.management.retail_prices import price_row
-from shared.adapters.price_store import CONTAINER, NAME, shipped_book, stored_book
+from shared.adapters.price_store import PLACE, shipped_book, stored_book
 from shared.adapters.retail_prices import PricesUnavailable
+from shared.adapters.tables import STATE_TABLE
 from shared.errors import ApiError
 from shared.operations.prices import (
     OPERATIONS,
@@ -58,11 +58,7 @@ def at_desk(connection: str, work: Callable[[TestDesk], Awaitable[Any]], **setti
             httpx.AsyncClient(timeout=5) as http,
         ):
             desk.prices, desk.http = PriceList(shipped_book), http
-            service = BlobServiceClient.from_connection_string(connection, retry_total=0)
-            async with service:
-                blob = service.get_blob_client(CONTAINER, NAME)
-                if await blob.exists():
-                    await blob.delete_blob()
+            await desk.tables.delete(STATE_TABLE, *PLACE)  # of an earlier test
             return await work(desk)
 
     return asyncio.run(story())
@@ -146,7 +142,7 @@ def test_refresh_keeps_the_past_tells_the_news_and_is_found_by_others(azurite: A
         usage = Usage(input_tokens=1000)
         assert [desk.prices.cost(gpt_5, usage, at).nanos for at in (october, NOW)] == [1_250_000, 1_500_000]
         other = PriceList(lambda: book)
-        book = await stored_book(desk.blobs)
+        book = await stored_book(desk.tables)
         assert other.cost(sold(model="gpt-6"), usage, NOW).nanos == 3_000_000
         assert [(subject, data["changed"]) for subject, data in desk.outbox.of("prices.changed")] == [
             ("prices", [GPT_5])

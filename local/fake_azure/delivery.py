@@ -72,10 +72,14 @@ def _pause(events: Iterator[bytes], fault: Fault) -> Script:
     yield from events
 
 
+_ARRIVING = 0.1
+
+
 def _cut(events: Iterator[bytes], fault: Fault) -> Script:
     yield from islice(events, fault.after)
     last = next(events, b"")
     yield last[: len(last) // 2]
+    yield Wait(_ARRIVING)  # whoever has not read yet when a connection breaks may lose what has come
     yield Drop()
 
 

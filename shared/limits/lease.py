@@ -8,6 +8,7 @@ knows whether the row has it. Nothing here asks for the time: it is given.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -119,7 +120,7 @@ class Pace:
     """How often a store that does not answer is asked again."""
 
 
-class Lease:
+class Lease(ABC):
     """The parts of RateLease, SlotLease and BudgetLease that the limiter handles alike."""
 
     __slots__ = ("flight", "flying_since", "not_before", "pace", "place", "scope", "waiting", "wake", "watched")
@@ -142,63 +143,76 @@ class Lease:
 
     # What callers do.
 
+    @abstractmethod
     def take(self, tokens: int, nanos: int, now: float) -> bool:
         """-> whether the call may go on; then it is noted."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def undo(self, tokens: int, nanos: int) -> None:
         """Another limit has refused the call."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def settle(self, at: float, tokens: int, nanos: int, spent_tokens: int, spent_nanos: int) -> None:
         """at, tokens, nanos: as they were taken."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def force(self, tokens: int, nanos: int, now: float) -> bool:
         """The call goes on although the lease does not cover it. -> whether that was noted, and is to be settled."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def amount(self, tokens: int, nanos: int) -> int:
         """What a call needs of this limit."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def refusal(self, amount: int, now: float, *, down: bool) -> Refusal | None:
         """Why the call is refused without asking the store; None: a flight may help. down: there can be none."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def go_blind(self, now: float) -> None:
         """The store does not answer, and calls are served nevertheless: take what one process may take unseen."""
-        raise NotImplementedError
+        ...
 
     # What the limiter does.
 
+    @abstractmethod
     def due(self, now: float) -> bool:
         """Whether there is something to write although nobody waits."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def busy(self, now: float) -> bool:
         """Whether it has to be looked after."""
-        raise NotImplementedError
+        ...
 
     def look_again(self) -> float:
         """Seconds until `due` is to be asked anew."""
         return self.pace.tick
 
+    @abstractmethod
     def begin(self, now: float, *, closing: bool = False) -> None:
         """A flight begins. closing: the process ends, and everything is given back."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def edit(self, row: Values | None, now: float) -> tuple[dict[str, Any] | None, Any]:
         """As Edit."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def landed(self, found: Any, now: float) -> None:
         """found: what `edit` said."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def failed(self, now: float) -> None:
         """Nobody knows what became of the flight."""
-        raise NotImplementedError
+        ...
 
 
 def share(rest: int, waiting: int, least: int, spare: int, lessees: int) -> int:

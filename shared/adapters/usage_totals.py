@@ -6,14 +6,13 @@ counts twice. Owns the numbers and their rows; when they are written is usage_lo
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from shared.adapters.ledger_event import count
 from shared.books.sums import COUNTERS
+from shared.limits.periods import day_name, day_number
 from shared.types import Row, UsageRecord
 
 
@@ -89,9 +88,4 @@ def new_total(record: UsageRecord, instance: str) -> Total:
 
 def day_of(at: float) -> str:
     """The UTC day, YYYYMMDD."""
-    return _day_name(int(at // 86400))
-
-
-@functools.lru_cache(maxsize=8)
-def _day_name(days_since_1970: int) -> str:
-    return datetime.fromtimestamp(days_since_1970 * 86400, UTC).strftime("%Y%m%d")
+    return day_name(day_number(at))

@@ -21,7 +21,7 @@ from shared.limits.scopes import scope_id
 from shared.limits.slots import PARALLEL, claims
 from shared.money import in_usd
 from shared.operations import keys as key_operations
-from shared.operations.allowances import page
+from shared.operations.allowances import iso, page
 from shared.operations.operation import Actor, Asked, Desk, Operation, Told
 from shared.principals import Allowance, Budget
 
@@ -128,7 +128,7 @@ def _told(scope: _Limited, rows: Mapping[str, Mapping[str, Any]], now: float) ->
     allowance = scope.allowance
     common: dict[str, Any] = {"scope": scope.kind, "name": scope.name, "shadow": allowance.shadow}
     rate = RateRow.read(rows.get(RATE)).at(int(now // WINDOW))
-    until = _time((rate.win + 1) * WINDOW)
+    until = iso((rate.win + 1) * WINDOW)
     slots = sum(n for n, _ in claims(rows.get(PARALLEL), now).values())
     counted: tuple[tuple[Limit, int | None, int, str], ...] = (
         ("rpm", allowance.rpm, rate.now.requests, until),
@@ -156,7 +156,7 @@ def _budget(budget: Budget, rows: Mapping[str, Mapping[str, Any]], now: float, c
         taken=in_usd(row.taken),
         spent=in_usd(row.spent),
         percent=round(100 * row.spent / budget.nanos, 1) if budget.nanos else 100.0,
-        until="" if end == ENDLESS else _time(end),
+        until="" if end == ENDLESS else iso(end),
         hard=budget.hard,
         **common,
     )
@@ -188,10 +188,6 @@ def _outdated(now: datetime) -> Iterable[str]:
 
 async def _sweep(_: Sweep, __: Actor, desk: Desk) -> Swept:
     return await sweep_leases(desk, datetime.fromtimestamp(desk.clock(), UTC))
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
 
 OPERATIONS: tuple[Operation, ...] = (

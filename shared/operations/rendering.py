@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,10 +9,8 @@ from urllib.parse import quote, urlencode
 import orjson
 from pydantic import BaseModel
 
+from shared.books.csv_text import csv_text
 from shared.operations.operation import Operation, Told
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula. Names and tags may be a caller's own text."""
 
 
 def is_list(answers: type[Told]) -> bool:
@@ -46,35 +42,12 @@ def as_csv(operation: Operation, told: Mapping[str, Any]) -> str:
     """A heading and one line per row."""
     rows: Sequence[Mapping[str, Any]] = told["rows"]
     columns = row_fields(operation.answers) or tuple(dict.fromkeys(name for row in rows for name in row))
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(columns)
-    writer.writerows([[_cell(row.get(name)) for name in columns] for row in rows])
-    return out.getvalue()
+    return csv_text(columns, ({name: _joined(value) for name, value in row.items()} for row in rows))
 
 
-def _cell(value: Any) -> str | int | float:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return value
-        case list() if all(isinstance(one, str) for one in value):
-            return _text(",".join(value))
-        case list() | dict():
-            return orjson.dumps(value).decode()
-        case _:
-            return _text(str(value))
-
-
-def _text(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
-
-
-def _is_number(text: str) -> bool:
-    return text[1:].replace(".", "", 1).isdecimal()
+def _joined(value: Any) -> Any:
+    """A list of words as one would write it on the command line."""
+    return ",".join(value) if isinstance(value, list) and all(isinstance(one, str) for one in value) else value
 
 
 def next_link(parts: Sequence[str], query: Sequence[tuple[str, str]], cursor: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from shared import errors, sse
 from shared.errors import ApiError
 
 _DONE = (b"data: [DONE]", b"data:[DONE]")
 
 
-class EventCutter:
+class EventCutter(ABC):
     """What a chunk holds is given to `_event`, one event's data after the other; `_rest` says what is owed at the end.
 
     `ended` says whether the stream came to its proper end, `error` what the upstream said if it failed.
@@ -54,8 +56,8 @@ class EventCutter:
         """The stream ends here, with this error."""
         self.error = error
 
-    def _event(self, data: bytes) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _event(self, data: bytes) -> bytes: ...
 
-    def _rest(self) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _rest(self) -> bytes: ...

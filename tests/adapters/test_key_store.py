@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from azure.data.tables.aio import TableServiceClient
 
 from shared.adapters.key_rows import KeyRecord, KeySecret, TeamRecord, key_values, read_key, read_team, team_values
 from shared.adapters.key_store import KEYS_TABLE, TableKeys
@@ -20,6 +18,7 @@ from shared.principals import Allowance, Budget, Principal, Team
 from shared.types import Row
 from tests.support.doubles import Lines
 from tests.support.own_azurite import dead_connection_string
+from tests.support.tables import play
 
 FULL = Allowance(
     frozenset({"a/b", "c"}),
@@ -30,17 +29,6 @@ FULL = Allowance(
     (Budget("day", 2**60), Budget("total", 1, hard=False)),
     True,
 )
-
-
-def play(connection: str, work: Callable[[Tables], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        tables = Tables(lambda: TableServiceClient.from_connection_string(connection, retry_total=0))
-        try:
-            await work(tables)
-        finally:
-            await tables.close()
-
-    asyncio.run(whole())
 
 
 @pytest.fixture

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from azure.data.tables import TableServiceClient as BlockingClient
-from azure.data.tables.aio import TableServiceClient
 
 from shared.adapters.tables import Tables, write_at_exit
 from shared.ports import StoreUnavailable, UnknownCursor
 from shared.types import Row
 from tests.support.own_azurite import dead_connection_string
-
-
-def play(connection: str, work: Callable[[Tables], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        tables = Tables(lambda: TableServiceClient.from_connection_string(connection, retry_total=0))
-        try:
-            await work(tables)
-        finally:
-            await tables.close()
-
-    asyncio.run(whole())
+from tests.support.tables import play
 
 
 @pytest.fixture

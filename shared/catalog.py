@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.endpoints import Shape
+from shared.router_settings import RouterSettings
 from shared.types import AuthHeader, Credential
 
 Sampling = Literal["any", "fixed", "without_effort"]
@@ -83,6 +84,8 @@ class Ptu:
     capacity_tokens_per_hour: int | None = None
     output_weight: int = 1
     """How many input tokens an output token counts for, of the capacity."""
+    whole_share: float = 1.0
+    """The share of calls without a stream that may be sent there; the others go to where tokens are paid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,13 @@ class Deployment:
     """Body fields of the configuration, sent with each call that does not set them itself. They may hold secrets (the
     key of a data source), so they hide in `repr`."""
     timeout: float | None = None
-    """Seconds until the answer must have begun; None: the gateway's own limit."""
+    """Seconds until the answer must have begun; None: as router_settings has it."""
+    stream_timeout: float | None = None
+    """The same for streams; None: as `timeout`."""
+    cooldown: float | None = None
+    """Seconds that it rests; None: as router_settings has it."""
+    tags: frozenset[str] = frozenset()
+    """Only calls with one of these tags are sent there; empty: all calls that no tag sends elsewhere."""
     terms: Terms = Terms()
 
     @property
@@ -189,6 +198,7 @@ class Catalog:
     """shape -> the alias that is meant when a call names none."""
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """alias -> what is known of its model: context window, prices, mode."""
+    router: RouterSettings = RouterSettings()
 
     def aliases(self) -> tuple[str, ...]:
         return tuple(self.deployments)

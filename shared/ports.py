@@ -67,6 +67,25 @@ class Limiter(Protocol):
         ...
 
 
+class Capacity(Protocol):
+    """What is left of the tpm and rpm that the configuration gives deployments, across all instances.
+
+    A bound that is kept softly: Azure decides, so that a figure which is late costs a 429 that another deployment
+    serves. Nothing here waits for storage, and nothing fails."""
+
+    def left(self, deployment: Deployment, now: float) -> float:
+        """-> the share of the tighter limit that is left of this minute, 1 to 0, as far as is known; 1 without any."""
+        ...
+
+    def take(self, deployment: Deployment, tokens: int, now: float) -> None:
+        """A call is being sent there that may take so many tokens."""
+        ...
+
+    def settle(self, deployment: Deployment, at: float, tokens: int, spent: int) -> None:
+        """It has ended: at: the `now` of its `take`; tokens: what that took; spent: what it has really used."""
+        ...
+
+
 class Client(Protocol):
     """The connection of the caller."""
 

@@ -101,6 +101,10 @@ class UpstreamRequest:
     """Bytes of a body that is not held, when they are known."""
     headers: tuple[tuple[str, str], ...] = ()
     """What the upstream's own protocol needs besides: a version, what of it is beta."""
+    connect: float = 10.0
+    """Seconds until there must be a connection."""
+    idle: float = 300.0
+    """Seconds of silence within the answer after which it counts as broken off."""
 
 
 @dataclass(slots=True)
@@ -163,6 +167,10 @@ class Cost:
 
 NO_COST = Cost()
 
+CapacityTier = Literal["", "ptu", "spill", "azure-spill"]
+"""Of an alias with provisioned throughput, what served: that; a deployment of ours that is paid by the token (`spill`);
+one that Azure itself turned to (`azure-spill`). Empty for an alias without."""
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -200,6 +208,9 @@ class UsageRecord:
     """The end user as the client named him, shortened."""
     shadow: str = ""
     """The limit that would have refused the call, had it not been in shadow mode."""
+    capacity: CapacityTier = ""
+    served_alias: str = ""
+    """The alias that stood in for the one that was asked for (fallbacks); empty: none did."""
 
 
 @dataclass(frozen=True, slots=True)

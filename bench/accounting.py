@@ -127,10 +127,13 @@ def parts() -> Parts:
     from shared.auth import new_key
     from shared.call import Call
     from shared.config import parse
-    from shared.delivery import Delivery, Limits
+    from shared.delivery import Limits
     from shared.document import read_document
     from shared.endpoints import ENDPOINTS
-    from shared.gateway import Gateway
+    from shared.gateway import assembled
+    from shared.limits import FreeCapacity
+    from shared.prices.spill import Spillover
+    from shared.routing import States
     from shared.transform.chat import ChatAnswer
     from shared.transform.resolve import resolve
     from shared.types import ApiRequest
@@ -143,12 +146,10 @@ def parts() -> Parts:
     principal, limiter, prices = _principal(), _limiter(), _prices()
     usage = TableUsageLog(Rows(), "bench", time.time, log)
     nothing: Any = None
-    accounts = Accounts(usage, limiter, prices, nothing, log, time.monotonic)
-    gateway = Gateway(
-        catalog=catalog, admission=nothing, owners=nothing, callers=None, upstream=nothing,
-        keys=CachedKeys(OneKey(principal), 60.0, time.monotonic, log),
-        delivery=Delivery(accounts, nothing, log, time.monotonic, Limits()),
-        accounts=accounts, log=log, pepper=bytes(32), clock=time.time, rng=Random(1),
+    accounts = Accounts(usage, limiter, prices, nothing, Spillover(catalog), log, time.monotonic, time.time)
+    gateway = assembled(
+        catalog, nothing, accounts, nothing, Limits(), CachedKeys(OneKey(principal), 60.0, time.monotonic, log),
+        states=States(), capacity=FreeCapacity(), rng=Random(1), pepper=bytes(32),
     )  # fmt: skip
     headers = {"authorization": f"Bearer {new_key(bytes(32))}", "content-type": "application/json", "host": "h",
                "x-tollgate-tags": "team-a,nightly"}  # fmt: skip

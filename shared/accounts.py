@@ -15,6 +15,7 @@ from shared.expected import expected, expected_usage
 from shared.money import in_usd
 from shared.owners import Owners
 from shared.ports import CallLog, Limiter, Prices, StoreUnavailable, UsageLog
+from shared.prices.spill import Spillover
 from shared.transform.stream import EventStream
 from shared.types import Need, RawHeaders, UsageRecord
 
@@ -27,9 +28,12 @@ class Accounts:
     limiter: Limiter
     prices: Prices
     owners: Owners
+    spillover: Spillover
     log: CallLog
     timer: Callable[[], float]
     """Monotonic seconds."""
+    clock: Callable[[], float]
+    """Unix seconds."""
     flush_each: bool = False
     """USAGE_FLUSH=request: a call is in the ledger before it is made, and its record before its last byte is sent."""
     closed_when_down: bool = False
@@ -83,6 +87,8 @@ class Accounts:
             self.usage.add(record)
             if call.grant:
                 self.limiter.settle(call.grant, _spent(call, record))
+            tokens = record.usage.total_tokens if record else 0
+            call.left(self.clock(), tokens=tokens, good=call.outcome in _WELL)
 
     async def _record(self, call: Call) -> UsageRecord:
         if isinstance(call.answer, EventStream) and call.deployment is not None:  # a response in the background
@@ -97,6 +103,10 @@ class Accounts:
             return []
         _, cost = call.costs(self.prices)
         return [(b"x-tollgate-cost-usd", in_usd(cost.nanos).encode() if cost.priced else b"unknown")]
+
+
+_WELL = frozenset({"ok", "client_closed", "client_error"})
+"""Outcomes that say nothing against the deployment."""
 
 
 def _spent(call: Call, record: UsageRecord | None) -> Need:

@@ -5,27 +5,28 @@ All of it before any upstream is asked. Raises ApiError 4xx; nothing here does I
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from shared import errors
 from shared.body_checks import check_body, check_form
 from shared.call import Call
-from shared.catalog import Catalog, Deployment
+from shared.catalog import Catalog
 from shared.chain import keep_chain
-from shared.errors import ApiError
+from shared.choices import OF_MODELS, Choices
+from shared.errors import ApiError, BadSetting
 from shared.objects import Opener, Registry
 from shared.payload import read_json
 from shared.principals import Principal
-from shared.transform import answers
+from shared.prompt_key import prompt_key
+from shared.tagging import with_tags
 from shared.transform.forms import parse_field
 from shared.transform.owned import is_id_field, open_ids
+from shared.transform.terms import place_of
 from shared.types import Json
+from shared.wishes import take_wishes
 
-MODEL_HEADERS = ("x-tollgate-model", "x-litellm-model")
-"""Name an alias whose resource shall keep what is made, where the body has no place for it."""
 _CURSORS = frozenset({"after", "before"})
 MARKS = (b'_id"', b'_ids"', b'Id"', b'_file"', b'_files"', b'"audio"', b'"container"', b'"conversation"', rb"\u")
 """One of these is in the name of every field that holds an id, so that a chat without any need not be walked. An escape
@@ -38,6 +39,7 @@ class Admission:
 
     catalog: Catalog
     registry: Registry
+    choices: Choices
 
     async def admit(self, call: Call) -> None:
         principal = call.principal
@@ -48,19 +50,36 @@ class Admission:
         if target == "model":
             call.alias = self._alias(call, principal)
             call.stream = _streams(call)
+            self._wishes(call, principal)
             self._open_body(call, opener)
             call.operation = call.endpoint.path
-            call.choices = self._choices(call, opener)
+            call.choices = self.choices.of_alias(call.endpoint, call.alias, opener.resources)
         else:
             call.operation = self._open_path(call, opener)
             self._open_body(call, opener)
             call.query = _query(call, opener)
             call.stream = _streams(call)
             if target != "list":
-                call.choices = [self._keeper(call, principal, opener)]
-            if target == "resource" and not call.endpoint.name.startswith(_OF_MODELS):
+                call.choices = self.choices.keeper(call, principal, opener)
+            if target == "resource" and not call.endpoint.name.startswith(OF_MODELS):
                 call.body.pop("model", None)  # it has chosen the resource, which does not know it
         call.opener = opener
+
+    def _wishes(self, call: Call, principal: Principal) -> None:
+        """What the client says of routing. Raises ApiError 400 for what is none of it, 403 and 404 as for a model."""
+        wishes = call.wishes = take_wishes(call.body, call.request.headers, stream=call.stream)
+        for alias in wishes.fallbacks:
+            if not self.catalog.of(alias):
+                raise errors.model_not_found(alias)
+            if not principal.may_use(alias):
+                raise errors.model_not_allowed(alias)
+        if wishes.region:
+            call.wishes = replace(wishes, region=_place(wishes.region))
+        call.tags = with_tags(call.tags, wishes.tags)
+
+    def cache_key(self, call: Call) -> str:
+        """What a prompt cache would know the call by; empty where routing does not ask for it."""
+        return prompt_key(call.body) if self.catalog.router.strategy == "prompt-cache" else ""
 
     async def _body(self, call: Call, opener: Opener) -> Json:
         request, endpoint = call.request, call.endpoint
@@ -118,28 +137,6 @@ class Admission:
             code="moderations_not_configured",
         )
 
-    def _choices(self, call: Call, opener: Opener) -> list[Deployment]:
-        """The alias's deployments that can answer this operation, on the resource that the ids bind it to."""
-        serving = [d for d in self.catalog.of(call.alias) if answers(call.endpoint, d.serves)]
-        if not serving:
-            raise errors.bad_request(
-                f"The model '{call.alias}' does not serve /{call.endpoint.path}.",
-                param="model",
-                code="unsupported_operation",
-            )
-        native = [d for d in serving if call.endpoint.shape in d.serves]
-        serving = native or serving
-        if not opener.resources:
-            return serving
-        there = [d for d in serving if d.resource in opener.resources]
-        if len(opener.resources) > 1 or not there:
-            raise errors.bad_request(
-                f"The ids in this request belong to a resource that does not serve the model '{call.alias}', or to "
-                "several resources. Use the model that made them, or make them anew.",
-                code="objects_elsewhere",
-            )
-        return there
-
     def _open_path(self, call: Call, opener: Opener) -> str:
         values = {name: quote(opener(value), safe="") for name, value in call.request.path_params.items()
                   if f"{{{name}}}" in call.endpoint.path}  # fmt: skip
@@ -157,64 +154,23 @@ class Admission:
         else:
             call.body = open_ids(call.body, opener)
 
-    def _keeper(self, call: Call, principal: Principal, opener: Opener) -> Deployment:
-        """The deployment by whose credential the resource is asked."""
-        if len(opener.resources) > 1:
-            raise errors.bad_request(
-                "The objects in this request are kept by different resources and cannot be used together. Make them "
-                "anew in one place.",
-                code="objects_elsewhere",
-            )
-        if opener.resources:
-            return self.registry.keepers[opener.resources[0]]
-        if call.endpoint.target == "id":  # of a translated answer, which nothing keeps
-            raise errors.no_such_object()
-        alias = _resource_alias(call)
-        if alias:
-            if not self.catalog.of(alias):
-                raise errors.model_not_found(alias)
-            if not principal.may_use(alias):
-                raise errors.model_not_allowed(alias)
-            for deployment in self.catalog.of(alias):
-                if deployment.resource in self.registry.keepers:
-                    return self.registry.keepers[deployment.resource]
-            raise errors.bad_request(
-                f"The resource of the model '{alias}' keeps no such objects. Name another model, or none.",
-                param="model",
-                code="no_resource",
-            )
-        return self._default(principal)
-
-    def _default(self, principal: Principal) -> Deployment:
-        """The resource for what nothing binds: the configured one, else the first that the key may use."""
-        if name := self.catalog.rules.default_resource:
-            return self.registry.keepers[name]
-        for alias, rows in self.catalog.deployments.items():
-            for deployment in rows:
-                if principal.may_use(alias) and deployment.resource in self.registry.keepers:
-                    return self.registry.keepers[deployment.resource]
-        raise errors.bad_request(
-            "No resource that your key may use keeps such objects. GET /v1/models lists your models; your platform "
-            "team can add others.",
-            code="no_resource",
-        )
-
-    def names_on(self, resource: str, principal: Principal) -> dict[str, str]:
-        """-> alias -> deployment name, of those on a resource that the caller may use."""
-        return {
-            alias: deployment.name
-            for alias, rows in self.catalog.deployments.items()
-            for deployment in rows
-            if deployment.resource == resource and principal.may_use(alias)
-        }
-
 
 _WITHOUT_IDS = frozenset({"embeddings", "speech", "moderations"})
 """Shapes whose JSON holds no ids of stored objects."""
 _TALK = frozenset({"chat", "messages", "count", "completions"})
 """Shapes in which few ids can stand; completions of a chat model pass what they do not know to its own dialect."""
-_OF_MODELS = "fine_tuning"
-"""Operations whose `model` is a model of Azure's, not an alias."""
+
+
+def _place(given: str) -> str:
+    """The region or data zone, as the configuration has them."""
+    try:
+        region, zone = place_of(given)
+    except BadSetting as error:
+        raise errors.bad_request(
+            f"The header x-tollgate-region is not understood: {error}. Write a region of Azure, or 'eu' or 'us'.",
+            code="invalid_type",
+        ) from error
+    return region or zone
 
 
 def _named_alias(call: Call) -> str:
@@ -230,16 +186,6 @@ def _named_alias(call: Call) -> str:
         place = ".".join(call.endpoint.model_at)
         raise errors.bad_request(f"Invalid type for '{place}': expected a string.", param=place, code="invalid_type")
     return value or ""
-
-
-def _resource_alias(call: Call) -> str:
-    """An alias by which a client chooses the resource, for operations whose body has no place for one."""
-    headers: Mapping[str, str] = call.request.headers
-    named = next((headers[name] for name in MODEL_HEADERS if headers.get(name)), "")
-    if named or call.endpoint.name.startswith(_OF_MODELS):
-        return named
-    value = call.body.get("model") or dict(call.request.query).get("model")
-    return value if isinstance(value, str) else ""
 
 
 def _sdp_type(content_type: str) -> str:

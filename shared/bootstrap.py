@@ -105,9 +105,13 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
     from shared.adapters.observed_usage import ObservedUsage
     from shared.adapters.owed_store import TableOwed
     from shared.adapters.price_store import shipped_book
+    from shared.adapters.route_board import RouteBoard
+    from shared.adapters.usage_at_exit import flush_at_exit
     from shared.adapters.usage_log import TableUsageLog
     from shared.delivery import Limits
+    from shared.limits import LeasedCapacity
     from shared.parts import Parts
+    from shared.routing import States
 
     # the first calls do not wait for refreshed prices: the price store looks for them
     desk = make_desk(settings, environ, log, shipped_book)
@@ -116,7 +120,9 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
     instance = secrets.token_hex(8)
     usage = TableUsageLog(desk.tables, instance, time.time, log)
     observed = ObservedUsage(usage, UnpricedModels(desk.outbox).observe)
-    atexit.register(_flush_at_exit, settings, usage, log)
+    service_at_exit = functools.partial(_storage(settings).table_service_at_exit, _credential_at_exit)
+    atexit.register(flush_at_exit, usage, service_at_exit, log)
+    limiter, states = _limiter(settings, desk, instance, log), States()
     return Parts(
         environ=environ,
         config=config_source(settings),
@@ -126,7 +132,10 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
         upstream=desk.upstream,
         usage=observed,
         once=BudgetedOnce(observed, desk.tables),
-        limiter=_limiter(settings, desk, instance, log),
+        limiter=limiter,
+        capacity=LeasedCapacity(limiter.flights),
+        states=states,
+        board=RouteBoard(desk.tables, instance, states, time.time, log),
         prices=desk.prices,
         price_store=desk.price_store,
         owed=TableOwed(desk.tables),
@@ -285,16 +294,3 @@ def _credential_at_exit(client_id: str) -> Any:
     from shared.adapters.own_identity import own_credential_at_exit
 
     return own_credential_at_exit(os.environ.get("AZURE_AUTHORITY_HOST", ""), client_id)
-
-
-def _flush_at_exit(settings: Settings, usage: Any, log: Any) -> None:
-    """What is owed to the ledger when the process ends in good order."""
-    if not usage.pending():
-        return
-    from shared.adapters.tables import write_at_exit
-
-    try:
-        with _storage(settings).table_service_at_exit(_credential_at_exit) as service:
-            write_at_exit(service, usage.owed())
-    except Exception as error:
-        log.warning("usage of the last seconds was not written", error=str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,9 +10,12 @@ from shared.catalog import Deployment
 from shared.endpoints import Endpoint
 from shared.objects import Opener
 from shared.ports import Client, Grant, Prices
+from shared.prices.spill import is_spilled
 from shared.principals import Principal
+from shared.routing import Journey
 from shared.transform import Answer, Stream
-from shared.types import NO_COST, ApiRequest, Cost, Json, Need, Outcome, Usage, UsageRecord
+from shared.types import NO_COST, ApiRequest, CapacityTier, Cost, Json, Need, Outcome, RawHeaders, Usage, UsageRecord
+from shared.wishes import NONE, Wishes
 
 NO_USAGE = Usage()
 NO_NEED = Need()
@@ -36,14 +40,27 @@ class Call:
     """The endpoint's path with the upstream's own ids in it."""
     query: str = ""
     """What is passed on of the query, encoded, its ids opened."""
-    choices: list[Deployment] = field(default_factory=list[Deployment])
+    choices: Sequence[Deployment] = ()
     """Deployments that may answer: those of the alias that can, or the one by which a resource is asked."""
+    wishes: Wishes = NONE
+    """What the client says of routing."""
+    journey: Journey | None = None
+    """Over the deployments of one alias: its own, or one that stands in for it."""
+    asked_at: float = 0.0
+    """When the present attempt began, as `began`."""
+    fallbacks: int = 0
+    """Aliases that it was given to besides its own."""
+    served_alias: str = ""
+    """The one of them that has answered."""
+    capacity: CapacityTier = ""
     stream: bool = False
     raw_type: str = ""
     """Of a body that is neither JSON nor a form."""
     opener: Opener | None = None
     """Has opened the request's ids; opens those of a form's later fields."""
     deployment: Deployment | None = None
+    billed: Deployment | None = None
+    """By whose terms it is paid, once an answer has begun: another when Azure has spilled the call over."""
     attempts: int = 0
     status: int = 200
     outcome: Outcome = "ok"
@@ -61,8 +78,36 @@ class Call:
     answer: Answer | Stream | None = None
     usage: Usage = NO_USAGE
 
-    def grant_headers(self) -> dict[str, str]:
-        return {name.decode(): value.decode() for name, value in self.grant.headers()} if self.grant else {}
+    def own_headers(self) -> RawHeaders:
+        """What every answer and every error says: what is left of limits, and how the call was routed."""
+        headers = self.grant.headers() if self.grant else []
+        if self.attempts:
+            headers.append((b"x-tollgate-attempts", b"%d" % self.attempts))
+        if self.fallbacks:
+            headers.append((b"x-tollgate-fallbacks", b"%d" % self.fallbacks))
+        return headers
+
+    @property
+    def bound(self) -> bool:
+        """Whether what it names is kept by one resource, so that no other can serve it."""
+        return bool(self.opener and self.opener.resources)
+
+    def answered(self, now: float, headers: Mapping[str, str], billed: Deployment) -> None:
+        """A deployment's answer has begun, well. now: Unix seconds; billed: by whose terms it is paid."""
+        assert self.deployment is not None
+        self.billed = billed
+        if self.journey:
+            self.journey.answered(now, headers)
+        if self.endpoint.target == "model":
+            self.capacity = served_by(self.deployment, self.choices, headers)
+
+    def left(self, now: float, *, tokens: int, good: bool) -> None:
+        """Whatever becomes of it, it is in flight no more. now: Unix seconds."""
+        if self.journey:
+            journey, self.journey = self.journey, None
+            first = self.first_token
+            seconds = self.began + first - self.asked_at if first is not None and self.stream else None
+            journey.ended(now, tokens, seconds, good=good)
 
     @property
     def complete(self) -> bool:
@@ -74,14 +119,15 @@ class Call:
         if self.costed and self.costed[0] is self.answer:
             return self.costed[1]
         usage = self.answer.usage_or_estimate() if self.answer else self.usage
-        found = usage, prices.cost(self.deployment, usage, self.at) if self.deployment else NO_COST
+        paid = self.billed or self.deployment
+        found = usage, prices.cost(paid, usage, self.at) if paid else NO_COST
         if self.answer:
             self.costed = self.answer, found
         return found
 
     def record(self, now: float, prices: Prices) -> UsageRecord:
         """The row of the ledger. `now`: on the clock that gave `began`."""
-        principal, deployment = self.principal, self.deployment
+        principal, deployment = self.principal, self.billed or self.deployment
         assert principal is not None
         usage, cost = self.costs(prices)
         for asked, parts in self.paid:
@@ -110,4 +156,13 @@ class Call:
             tags=self.tags,
             user=self.user,
             shadow=self.grant.shadow if self.grant else "",
+            capacity=self.capacity,
+            served_alias=self.served_alias,
         )
+
+
+def served_by(deployment: Deployment, choices: Sequence[Deployment], headers: Mapping[str, str]) -> CapacityTier:
+    """Of an alias with provisioned throughput: what served. headers: of the answer."""
+    if deployment.terms.provisioned:
+        return "azure-spill" if is_spilled(headers) else "ptu"
+    return "spill" if any(other.terms.provisioned for other in choices) else ""

@@ -6,12 +6,13 @@ Values only. Which rows exist and how a configuration becomes deployments is dec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from shared.endpoints import Shape
 from shared.router_settings import RouterSettings
 from shared.types import AuthHeader, Credential
+from shared.zones import Zone, zone_of
 
 Sampling = Literal["any", "fixed", "without_effort"]
 
@@ -113,6 +114,11 @@ class Terms:
     def provisioned(self) -> bool:
         return self.ptu is not None or self.sku.endswith("ProvisionedManaged")
 
+    @property
+    def zone(self) -> Zone:
+        """The data zone, by the region where it is not given."""
+        return self.area or zone_of(self.region)
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -161,10 +167,17 @@ class Deployment:
     """Only calls with one of these tags are sent there; empty: all calls that no tag sends elsewhere."""
     terms: Terms = Terms()
 
+    home: str = ""
+    """The alias that it belongs to, while it stands in for another one."""
+
     @property
     def label(self) -> str:
         """How logs name it: neither host nor deployment name."""
-        return f"{self.alias}#{self.number}"
+        return f"{self.home or self.alias}#{self.number}"
+
+    def standing_in(self, alias: str) -> Deployment:
+        """The same for calls that asked for another alias: that is the name which their clients see."""
+        return replace(self, alias=alias, home=self.alias)
 
     def hidden_names(self) -> dict[str, str]:
         """Names that no client may see, and what is shown in their place."""
@@ -198,7 +211,7 @@ class Catalog:
     """shape -> the alias that is meant when a call names none."""
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """alias -> what is known of its model: context window, prices, mode."""
-    router: RouterSettings = RouterSettings()
+    router: RouterSettings = field(default_factory=RouterSettings)
 
     def aliases(self) -> tuple[str, ...]:
         return tuple(self.deployments)

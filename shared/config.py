@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.document import NO_MODELS, Document, Path, where
 from shared.errors import ConfigError, Problem
@@ -36,6 +36,8 @@ class PtuGiven(BaseModel):
     """In USD, for all units together."""
     capacity_tokens_per_hour: int | None = Field(None, ge=1)
     output_weight: int = Field(1, ge=1, le=100)
+    whole_share: float = Field(1.0, ge=0, le=1)
+    """Of calls without a stream, how many may go there."""
 
 
 class Sold(BaseModel):
@@ -74,9 +76,14 @@ class Params(Sold):
     capabilities: Json = Field(default_factory=dict[str, Any])
     tpm: int | None = Field(None, ge=0)
     rpm: int | None = Field(None, ge=0)
-    weight: float | None = Field(None, ge=0)
+    weight: float | None = Field(None, ge=0, allow_inf_nan=False)
     order: int | None = Field(None, ge=0)
-    timeout: float | None = Field(None, gt=0)
+    timeout: float | None = Field(None, gt=0, allow_inf_nan=False)
+    stream_timeout: float | None = Field(None, gt=0, allow_inf_nan=False)
+    cooldown_time: float | None = Field(None, ge=0, le=86400)
+    tags: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = Field(
+        default_factory=list[str]
+    )
     drop_params: bool | None = None
     additional_drop_params: list[str] = Field(default_factory=list[str])
     allowed_openai_params: list[str] = Field(default_factory=list[str])
@@ -107,7 +114,7 @@ class Entry(BaseModel):
     model_info: ModelInfo = Field(default_factory=ModelInfo)
     tpm: int | None = Field(None, ge=0)
     rpm: int | None = Field(None, ge=0)
-    weight: float | None = Field(None, ge=0)
+    weight: float | None = Field(None, ge=0, allow_inf_nan=False)
     order: int | None = Field(None, ge=0)
 
 
@@ -125,6 +132,11 @@ class Options(BaseModel):
     unusable_items: Literal["refuse", "remove"] = "refuse"
 
 
+def _or_empty(given: Any) -> Any:
+    """A section of which every line is commented out."""
+    return {} if given is None else given
+
+
 class File(BaseModel):
     """The whole file but for its entries, which are checked one by one so that all problems are found at once."""
 
@@ -132,7 +144,8 @@ class File(BaseModel):
 
     model_list: list[Any] = Field(min_length=1)
     settings: Options = Field(default_factory=Options, validation_alias=AliasChoices("litellm_settings", "settings"))
-    router_settings: Json = Field(default_factory=dict[str, Any])
+    router_settings: Annotated[Json, BeforeValidator(_or_empty)] = Field(default_factory=dict[str, Any])
+    """Read in transform/router_config.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,22 +247,33 @@ def _walk(value: Any, path: Path) -> list[tuple[Path, Any]]:
 
 def _explain(error: ValidationError, around: Path, document: Document) -> list[Problem]:
     """Pydantic's errors in the operator's words."""
-    return [_problem(dict(e), (*around, *e["loc"]), document) for e in error.errors()]
+    known = ["litellm_params", *Entry.model_fields]
+    return [
+        form_problem(
+            dict(e), (*around, *e["loc"]), document, PtuGiven.model_fields if "ptu" in e["loc"][:-1] else known
+        )
+        for e in error.errors()
+    ]
 
 
-def _problem(error: Json, path: Path, document: Document) -> Problem:
+def form_problem(error: Json, path: Path, document: Document, known: Iterable[str]) -> Problem:
+    """One of pydantic's errors. known: the names that may stand where an unknown one stands."""
     kind, given = error["type"], document.at(path)  # as written: the value of a reference may be a secret
     if kind == "missing":
         return document.problem(path[:-1], f"{path[-1]} is missing", f"add '{path[-1]}: …' here")
     if kind == "extra_forbidden":
-        return document.problem(
-            path, "unknown field", suggestion(str(path[-1]), ["litellm_params", *Entry.model_fields])
-        )
+        return document.problem(path, "unknown field", suggestion(str(path[-1]), known))
     shown = "" if isinstance(given, (dict, list)) or _is_secret(path) else f" (it is {given!r})"
     return document.problem(path, f"{error['msg'].lower()}{shown}", "correct the value, or leave the field out")
 
 
-def suggestion(name: str, known: Any) -> str:
+def params_at(document: Document, index: int) -> Path:
+    """Where an entry's parameters stand."""
+    section = "params" if document.at(("model_list", index, "params")) else "litellm_params"
+    return ("model_list", index, section)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
     """What to write instead of an unknown field."""
     close = difflib.get_close_matches(name, list(known), 1, 0.7)
     return f"write '{close[0]}'" if close else "remove it"

@@ -38,6 +38,8 @@ class Limits:
     first_byte: float = 210.0
     stream_peek: float = 10.0
     """How long the first event of a stream is waited for before the client gets its status; then silence is filled."""
+    stream_hold: float = 2.0
+    """How long what comes before a stream's first content is held back, while another deployment could be asked."""
     stream_end: float = 1.0
     error_body: int = 256 * 1024
     answer_body: int = 64 * 1024 * 1024
@@ -46,12 +48,13 @@ class Limits:
 
 
 class Refused(Exception):
-    """The upstream answered with an error: its own status for the router, `public` for the client."""
+    """The upstream answered with an error: its own status and headers for the router, `public` for the client."""
 
-    def __init__(self, status: int, public: ApiError) -> None:
+    def __init__(self, status: int, public: ApiError, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status)
         self.status = status
         self.public = public
+        self.headers = headers or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,14 @@ class Delivery:
 
     def local(self, call: Call, data: bytes) -> Reply:
         """An answer of the gateway's own."""
+        self._note_answer(call, {})
         return Reply(200, _client_headers(call, {}), data, lambda gone: self._finish(call, None, gone))
+
+    def _note_answer(self, call: Call, headers: Mapping[str, str]) -> None:
+        """headers: of the upstream's answer, which has begun well."""
+        if call.deployment is not None:
+            billed = self.accounts.spillover.billed(call.deployment, headers)
+            call.answered(self.accounts.clock(), headers, billed)
 
     async def _whole(
         self, call: Call, served: Served, answer: Answer, read: Callable[[], bytes], upstream: UpstreamReply, kind: str
@@ -108,6 +118,7 @@ class Delivery:
         except ApiError as error:
             raise Refused(error.status, error) from error
         call.answer = answer
+        self._note_answer(call, upstream.headers)
         if call.endpoint.kind or call.endpoint.shape == "stored":
             await self.owners.note(call, served.deployment, answer)
         await self.accounts.settle_early(call)
@@ -123,6 +134,7 @@ class Delivery:
             await upstream.close()
             raise
         call.answer = stream
+        self._note_answer(call, upstream.headers)
         events = self._events(call, stream, pump, first)
         headers = _client_headers(call, upstream.headers)
         if isinstance(stream, PassedStream) and stream.unchanged:
@@ -133,16 +145,25 @@ class Delivery:
         return Reply(upstream.status, headers, events, lambda gone: self._finish(call, upstream, gone), kind, drain)
 
     async def _peek(self, call: Call, stream: Stream, pump: Pump) -> bytes:
-        """The first events, if they come soon: a stream that begins with an error still has its real status."""
-        first = b""
-        while not first and not pump.ended and (chunk := await pump.next_within(self.limits.stream_peek)) is not None:
-            first = stream.feed(chunk)
-            if stream.error and not first:
-                raise Refused(stream.error.status, stream.error)
+        """The first events, if they come soon: a stream that begins with an error still has its real status. While
+        another deployment could be asked, what is no content yet waits with them."""
+        first, until = b"", self.timer() + self.limits.stream_peek
+        may_go_on = call.journey is not None and call.journey.may_go_on
+        while not pump.ended and (not first or (may_go_on and not stream.begun)):
+            if (chunk := await pump.next_within(until - self.timer())) is None:
+                break
+            if not first:
+                until = min(until, self.timer() + self.limits.stream_hold)
+            first += stream.feed(chunk)
+            failure = stream.error if not first else (stream.error or stream.told) if may_go_on else None
+            if failure and (not first or not stream.begun):
+                raise Refused(failure.status, failure)
         if pump.ended and not first:
             if not isinstance(stream, PassedStream):
                 raise UpstreamFailed("reset", "the stream ended before its first event")
             first = stream.end()  # an empty file
+        elif pump.ended and may_go_on and not stream.begun and not stream.ended:
+            raise UpstreamFailed("reset", "the stream ended before its first content")
         if first:
             call.first_token = self.timer() - call.began
         return first
@@ -193,7 +214,7 @@ def _failure(call: Call, stream: Stream) -> ApiError | None:
         if isinstance(stream, PassedStream):
             raise CutFile  # the connection breaks, so that nobody takes what has come for the whole
         return errors.stream_cut()
-    if stream.failed:
+    if stream.told:
         call.outcome = "upstream_error"
     return None
 
@@ -233,10 +254,11 @@ _PASSED = (
 
 def _client_headers(call: Call, upstream: Mapping[str, str]) -> RawHeaders:
     headers = request_id_headers(call.request.id, anthropic=call.endpoint.shape in ANTHROPIC)
-    own = call.grant.headers() if call.grant else []
-    headers += own
+    headers += call.own_headers()
+    if call.endpoint.target == "model":
+        headers.append((b"x-tollgate-tier", (call.capacity or "standard").encode()))
     for name in _PASSED:
-        if own and name.startswith("x-ratelimit"):
+        if call.grant and name.startswith("x-ratelimit"):
             continue  # what Azure grants the gateway says nothing of what the gateway grants its caller
         if (value := upstream.get(name)) is not None:
             headers.append((name.encode(), value.encode("latin-1")))

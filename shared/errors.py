@@ -13,6 +13,7 @@ Sources: OpenAI API errors guide (2026-08); recorded Azure and Foundry errors (r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -187,6 +188,54 @@ def method_not_allowed(method: str, allowed: Iterable[str]) -> ApiError:
 
 def unavailable(message: str, code: str, retry_after: int = 5) -> ApiError:
     return ApiError(503, message, type="server_error", code=code, headers={"retry-after": str(retry_after)})
+
+
+def nothing_serves(retry_after: float | None, *, limited: bool) -> ApiError:
+    """No deployment of a model can answer now. retry_after: seconds, where one is known."""
+    headers = {"retry-after": whole_seconds(5.0 if retry_after is None else retry_after)}
+    if limited:
+        message = "The model is at its rate limit everywhere. Retry after the time in the Retry-After header."
+        return ApiError(429, message, type="rate_limit_error", code="rate_limit_exceeded", headers=headers)
+    message = (
+        "The model cannot be served at the moment: every deployment of it has failed. Retry after the time in the "
+        "Retry-After header; tell your platform team the x-request-id of this answer if it lasts."
+    )
+    return ApiError(503, message, type="server_error", code="no_deployment_available", headers=headers)
+
+
+def home_unavailable(retry_after: float | None) -> ApiError:
+    """What a call names by id is kept by one resource, and that one does not answer."""
+    return ApiError(
+        503,
+        "The resource that keeps what this request names by id (previous_response_id, files, containers …) does not "
+        "answer, and no other resource has it. Retry after the time in the Retry-After header; or leave the ids out "
+        "and send their content itself, so that another resource can serve the call.",
+        type="server_error",
+        code="home_unavailable",
+        headers={"retry-after": whole_seconds(5.0 if retry_after is None else retry_after)},
+    )
+
+
+def no_such_tags(alias: str) -> ApiError:
+    return bad_request(
+        f"No deployment of the model `{_short(alias)}` is for calls with these tags, or for calls without any. Name "
+        "other tags, or ask your platform team which there are.",
+        param="tags",
+        code="tags_not_served",
+    )
+
+
+def no_such_place(alias: str) -> ApiError:
+    return bad_request(
+        f"No deployment of the model `{_short(alias)}` is in the region that this call is bound to. Name another "
+        "region or another model; your platform team can add deployments.",
+        code="region_not_served",
+    )
+
+
+def whole_seconds(seconds: float) -> str:
+    """As Retry-After has it: never too early."""
+    return str(max(1, math.ceil(seconds)))
 
 
 def internal_error() -> ApiError:

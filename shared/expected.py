@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.call import Call
+from shared.catalog import Deployment
 from shared.ports import Prices
 from shared.types import Need, Usage
 from shared.usage import estimate_drawn, estimate_input, estimate_text
@@ -40,6 +41,17 @@ def expected(call: Call, prices: Prices) -> Need:
         return Need()
     nanos = max(prices.cost(deployment, usage, call.at).nanos for deployment in call.choices)
     return Need(usage.total_tokens, nanos)
+
+
+def token_price(prices: Prices, deployment: Deployment, at: float) -> float:
+    """Of a token in and a token out, in USD. What is provisioned is paid already; what has no price comes last."""
+    if deployment.terms.provisioned:
+        return 0.0
+    figures = prices.figures(deployment, at)
+    return sum(figures[name] for name in _TOKENS) if figures.keys() >= _TOKENS else math.inf
+
+
+_TOKENS = frozenset({"input_cost_per_token", "output_cost_per_token"})
 
 
 def expected_usage(call: Call) -> Usage:

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 from shared.accounts import Accounts
 from shared.adapters.config_source import ConfigSource
 from shared.adapters.price_store import PriceStore
-from shared.admission import Admission
+from shared.adapters.route_board import RouteBoard
 from shared.catalog import Catalog
-from shared.delivery import Delivery, Limits
+from shared.delivery import Limits
 from shared.errors import ConfigError
-from shared.gateway import Gateway
+from shared.gateway import Gateway, assembled
 from shared.objects import Registry
 from shared.owed import Charges, OnceLog, OwedStore
 from shared.owners import Owners
 from shared.ports import (
     Callers,
     CallLog,
+    Capacity,
     KeyStore,
     Limiter,
     ObjectIndex,
@@ -30,6 +31,8 @@ from shared.ports import (
     Upstream,
     UsageLog,
 )
+from shared.prices.spill import Spillover
+from shared.routing import States
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +53,10 @@ class Parts:
     once: OnceLog
     """What has ended in the background: written down, and counted in budgets."""
     limiter: Limiter
+    capacity: Capacity
+    states: States
+    """What is known of deployments: outlives a configuration."""
+    board: RouteBoard
     prices: Prices
     price_store: PriceStore
     owed: OwedStore
@@ -75,22 +82,23 @@ def make_gateway(parts: Parts, settings: Settings, catalog: Catalog, log: CallLo
         parts.limiter,
         parts.prices,
         owners,
+        Spillover(catalog),
         log,
         time.monotonic,
+        time.time,
         flush_each=settings.usage_flush == "request",
         closed_when_down=settings.storage_down == "closed",
     )
-    return Gateway(
-        catalog=catalog,
-        admission=Admission(catalog, registry),
-        owners=owners,
-        keys=parts.keys,
-        callers=parts.callers,
-        upstream=parts.upstream,
-        accounts=accounts,
-        delivery=Delivery(accounts, owners, log, time.monotonic, parts.limits),
-        log=log,
-        pepper=settings.key_pepper.reveal().encode(),
-        clock=time.time,
+    return assembled(
+        catalog,
+        registry,
+        accounts,
+        parts.upstream,
+        parts.limits,
+        parts.keys,
+        states=parts.states,
+        capacity=parts.capacity,
         rng=SystemRandom(),
+        callers=parts.callers,
+        pepper=settings.key_pepper.reveal().encode(),
     )

@@ -50,6 +50,8 @@ class RouterSettings:
     """Failures within a minute that do not yet make it rest, while they are fewer than its successes or so few."""
     fails: Mapping[FailureKind, int] = field(default_factory=dict[FailureKind, int])
     """The same for one kind of failure (allowed_fails_policy)."""
+    least_wait: float = 0.0
+    """A call that asks again waits at least so long."""
     longest_wait: float = 20.0
     """A call waits so long for a deployment to be ready again, and no longer: else it is told when to come back."""
     near_limit: float = 0.95

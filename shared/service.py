@@ -133,6 +133,7 @@ class Service:
         if self._gateway is None or isinstance(self._parts, Unconfigured):
             raise _misconfigured()
         self._parts.price_store.nudge()
+        self._parts.board.nudge()
         return self._gateway
 
     async def _check_config(self) -> None:

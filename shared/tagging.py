@@ -26,6 +26,11 @@ def tags_of(headers: Mapping[str, str], own: tuple[str, ...] = ()) -> tuple[str,
     return tuple(dict.fromkeys([*own, *found[:MOST_TAGS]]))
 
 
+def with_tags(tags: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """The same and those of a body."""
+    return tuple(dict.fromkeys([*tags, *(tag for text in more if (tag := _short(text)))])) if more else tags
+
+
 def user_of(body: Mapping[str, Any]) -> str:
     """The end user that a body names: OpenAI's `safety_identifier` or `user`, Anthropic's `metadata.user_id`."""
     for name in _USERS:

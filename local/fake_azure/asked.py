@@ -15,8 +15,10 @@ from aiohttp.base_protocol import BaseProtocol
 from . import errors
 from .chat.request import Surface
 from .models import Model
+from .quota import Left
 
 _LARGEST = 2**30
+LEFT = web.RequestKey("left", Left)  # on a request: what its answer tells of the quota
 ASKED_OF = web.RequestKey("asked_of", str)  # on a request: the deployment, whose use is counted when it answers
 
 

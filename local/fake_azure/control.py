@@ -33,6 +33,7 @@ class Controls(Protocol):
     def rotate_signing_key(self, keep: bool = True) -> None: ...
     def add_deployment(self, resource: str, deployment: str, model: str) -> None: ...
     def use(self, resource: str, deployment: str, day: str = "", **tokens: int) -> None: ...
+    def set_quota(self, resource: str, deployment: str, **quota: Any) -> None: ...
     def put_prices(self, rows: Sequence[Mapping[str, Any]]) -> None: ...
     @property
     def events(self) -> list[dict[str, Any]]: ...
@@ -60,6 +61,7 @@ class ControlApp:
             web.post("/control/claims/{client_id}", self.give_claims),
             web.post("/control/deployments", self.add_deployment),
             web.post("/control/use", self.use),
+            web.post("/control/quotas", self.set_quota),
             web.post("/control/prices", self.put_prices),
             web.get("/control/events", self.events),
         ]
@@ -120,6 +122,9 @@ class ControlApp:
 
     async def use(self, request: web.Request) -> web.Response:
         return await _act(request, self._controls.use)
+
+    async def set_quota(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.set_quota)
 
     async def put_prices(self, request: web.Request) -> web.Response:
         return await _act(request, self._controls.put_prices)

@@ -5,11 +5,12 @@ script. The scripts are pure; only the end of this module touches a socket.
 """
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 
 import orjson
 from aiohttp import web
@@ -83,6 +84,15 @@ def _cut(events: Iterator[bytes], fault: Fault) -> Script:
     yield Drop()
 
 
+_CONTENT = re.compile(rb'"content":"[^"]|"tool_calls":\[|"delta":"|^event: content_block_delta')
+
+
+def _cut_before_content(events: Iterator[bytes], _fault: Fault) -> Script:
+    yield from takewhile(lambda event: not _CONTENT.search(event), events)
+    yield Wait(_ARRIVING)
+    yield Drop()
+
+
 def _clean_cut(events: Iterator[bytes], fault: Fault) -> Script:
     for event in islice(events, fault.after):
         if b'"finish_reason":"' in event or event.startswith(_LAST_EVENTS):
@@ -118,6 +128,7 @@ _STREAM_SCRIPTS: Mapping[str, Callable[[Iterator[bytes], Fault], Script]] = {
     "slow_headers_then_silence": _silent_start,
     "pause": _pause,
     "cut": _cut,
+    "cut_before_content": _cut_before_content,
     "clean_cut": _clean_cut,
     "malformed": _malformed,
     "error_event": _error_event,
@@ -141,7 +152,7 @@ def body_script(body: bytes, fault: Fault | None) -> tuple[Iterable[Step], int]:
     steps: tuple[Step, ...] = (body,)
     promised = len(body)
     match fault.kind:
-        case "cut":
+        case "cut" | "cut_before_content":
             steps = (body[:half], Drop())
         case "clean_cut" | "malformed":
             steps, promised = (body[:half],), half

@@ -21,13 +21,15 @@ from aiohttp import web
 from . import asked as reading
 from . import errors
 from .api_version import check_dated, check_v1
-from .asked import ASKED_OF, Asked, Form
+from .asked import ASKED_OF, LEFT, Asked, Form
 from .chat.request import Surface
 from .delivery import drop, send_body, send_stream
 from .errors import ApiError
 from .faults import BEFORE_ANSWER, DURING_ANSWER, Fault, FaultQueue
 from .headers import azure_headers, openai_headers
 from .models import Model, Resource
+from .quota import Left, Quotas
+from .recorder import entry_of
 from .served import Served
 from .store import Store
 from .tokens import COGNITIVE_AUDIENCES, TokenIssuer, TokenRefused
@@ -37,12 +39,15 @@ _FAULTS = BEFORE_ANSWER | DURING_ANSWER
 
 
 class Door:
-    def __init__(self, resource: Resource, tokens: TokenIssuer, faults: FaultQueue, served: Served) -> None:
+    def __init__(
+        self, resource: Resource, tokens: TokenIssuer, faults: FaultQueue, served: Served, quotas: Quotas
+    ) -> None:
         self.resource = resource
         self.store = Store()  # what the resource keeps: parts refer to each other's rows
         self._tokens = tokens
         self._faults = faults
         self._served = served
+        self._quotas = quotas
 
     # Routes.
 
@@ -145,13 +150,19 @@ class Door:
     # Faults.
 
     async def fault(self, request: web.Request, asked: Asked | None = None) -> Fault | None:
-        """Takes the fault that waits for this resource, or for what was asked of it.
+        """Takes the fault that waits for this resource, or for what was asked of it; then its share of a quota.
 
         What strikes before an answer strikes here; a fault of the answer itself comes back, to be sent along with it.
         """
         fault = self._faults.take(_FAULTS, self.resource.name, asked.deployment if asked else "")
         if fault is not None:
             await _meet(request, fault, asked)
+        if asked is not None:
+            size = len(entry_of(request).raw)
+            left = self._quotas.take(self.resource.name, asked.deployment, asked.body, size)
+            if fault is not None and fault.kind == "spilled_over":
+                left = Left(str(fault.body or asked.deployment), asked.deployment)
+            request[LEFT] = left
         return fault
 
     # Answers.
@@ -207,6 +218,10 @@ async def _meet(request: web.Request, fault: Fault, asked: Asked | None) -> None
             raise errors.bad_gateway_page()
         case "content_filter":
             raise errors.prompt_filtered()
+        case "insufficient_quota":
+            raise errors.insufficient_quota()
+        case "context_length":
+            raise errors.context_length_exceeded()
         case "foundry_429":
             raise errors.partner_rate_limited(asked.model.version if asked else "the model")
         case "reject_stream_options" if asked and "stream_options" in asked.body:

@@ -138,6 +138,24 @@ def prompt_filtered() -> ApiError:
     return ApiError(400, {"error": error})
 
 
+def insufficient_quota() -> ApiError:
+    """OpenAI's words, which Azure repeats: waiting does not help."""
+    message = (
+        "You exceeded your current quota, please check your plan and billing details. For more information on this "
+        "error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
+    )
+    error = {"message": message, "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}
+    return ApiError(429, {"error": error})
+
+
+def context_length_exceeded() -> ApiError:
+    message = (
+        "This model's maximum context length is 128000 tokens. However, your messages resulted in 131072 tokens. "
+        "Please reduce the length of the messages."
+    )
+    return invalid(message, "messages", "context_length_exceeded")
+
+
 def partner_rate_limited(model: str) -> ApiError:
     message = f"Your requests to {model} for {model} in westeurope have exceeded rate limit."
     headers = {"Retry-After": "1", "Retry-After-Ms": "0", "X-Ms-Region": "West Europe"}

@@ -23,6 +23,7 @@ from .faults import Fault, FaultQueue
 from .managed_identity import ManagedIdentity
 from .management import Management, monitor, retail_prices, topic
 from .models import DEFAULT_RESOURCES, Resource
+from .quota import Quotas
 from .recorder import RequestLog, RequestRecord, on_prepare, recording
 from .served import Served
 from .state import CLIENT_ID, MANAGED_CLIENT_ID, TENANT_ID, USERNAME, ResourceState, State, secret_of
@@ -56,6 +57,7 @@ class FakeAzure:
         )
         secrets = {f"{r.name}-api-key": r.key for r in self._resources.values() if r.name in ("main", "second")}
         self.served = Served()
+        self.quotas = Quotas()
         self.management = Management(self._resources, self.served, self._tokens, self.faults, secret_of("topic key"))
         self._vault = Vault(self._urls["tls"], secrets, self._tokens, self.faults, self.counters)
         self._ca_file = ca_file
@@ -92,7 +94,8 @@ class FakeAzure:
         await self._serve("tls", [*self._vault.routes(), *authority.routes()], tls=self._tls)
         await self._serve("management", self.management.routes())
         for name, resource in self._resources.items():
-            await self._serve(name, resource_app.routes(Door(resource, self._tokens, self.faults, self.served)))
+            door = Door(resource, self._tokens, self.faults, self.served, self.quotas)
+            await self._serve(name, resource_app.routes(door))
 
     async def stop(self) -> None:
         for runner in self._runners:
@@ -156,8 +159,9 @@ class FakeAzure:
         self.faults.add(Fault.parse({"kind": kind, **parameters}))
 
     def clear(self) -> None:
-        """Forgets faults, requests, counters and events; keeps deployments, keys, secrets and what was served."""
+        """Forgets faults, quotas, requests, counters and events; keeps deployments, keys, secrets, what was served."""
         self.faults.clear()
+        self.quotas.clear()
         self.management.topic.clear()
         self.log.clear()
         self.counters.clear()
@@ -191,6 +195,10 @@ class FakeAzure:
     def use(self, resource: str, deployment: str, day: str = "", **tokens: int) -> None:
         """Somebody else has used a deployment: `requests`, `input`, `output`. `day`: YYYY-MM-DD, today when empty."""
         self.served.add(resource, deployment, day, **tokens)
+
+    def set_quota(self, resource: str, deployment: str, **quota: Any) -> None:
+        """`requests` and `tokens` in each `window` of seconds; what is over it is refused, or served by `spill_to`."""
+        self.quotas.put(resource, deployment, **quota)
 
     def put_prices(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """The rows of the Retail Prices API from now on."""

@@ -10,7 +10,17 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 BEFORE_ANSWER = frozenset(
-    {"status", "foundry_429", "content_filter", "slow_first_byte", "reset", "html", "reject_stream_options"}
+    {
+        "status",
+        "foundry_429",
+        "content_filter",
+        "insufficient_quota",
+        "context_length",
+        "slow_first_byte",
+        "reset",
+        "html",
+        "reject_stream_options",
+    }
 )
 DURING_ANSWER = frozenset(
     {
@@ -18,6 +28,7 @@ DURING_ANSWER = frozenset(
         "slow_chunks",
         "pause",
         "cut",
+        "cut_before_content",  # a stream: as soon as the next event would bring a part of the answer
         "clean_cut",
         "malformed",
         "error_event",
@@ -26,6 +37,7 @@ DURING_ANSWER = frozenset(
         "split",
         "tier",  # `body`: the service tier that the answer tells
         "crlf",
+        "spilled_over",  # `body`: the deployment that Azure says has served it
     }
 )
 AUTHORITY = frozenset({"token_status", "token_slow"})

@@ -2,9 +2,8 @@
 
 import uuid
 
-from .asked import Asked
-
-_LIMIT_REQUESTS, _LIMIT_TOKENS = 120, 120_000
+from .asked import LEFT, Asked
+from .quota import Left
 
 
 def azure_headers() -> dict[str, str]:
@@ -32,17 +31,8 @@ def answer_headers(asked: Asked, prompt_tokens: int) -> dict[str, str]:
         "azureml-model-session": "d20260330170902-0e618f323d34",
         "skip-error-remapping": "true",
         "x-accel-buffering": "no",
-        "x-ms-deployment-name": asked.deployment,
-        "x-ms-is-spilled-over": "false",
         "x-ms-rai-invoked": "true",
         "x-ratelimit-abusepenalty-active": "False",
-        "x-ratelimit-limit-requests": str(_LIMIT_REQUESTS),
-        "x-ratelimit-limit-tokens": str(_LIMIT_TOKENS),
-        "x-ratelimit-remaining-requests": str(_LIMIT_REQUESTS - 1),
-        "x-ratelimit-remaining-tokens": str(_LIMIT_TOKENS - prompt_tokens),
-        "x-ratelimit-renewalperiod-requests": "60",
-        "x-ratelimit-renewalperiod-tokens": "60",
-        "x-ratelimit-reset-requests": "500",
-        "x-ratelimit-reset-tokens": "7",
         "x-request-id": str(uuid.uuid4()),
+        **asked.request.get(LEFT, Left(asked.deployment)).headers(prompt_tokens),
     }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.books.sums import GOOD
+from shared.books.sums import GOOD, SPILLED
 from shared.types import Usage, UsageRecord
 
 _RARE = (
@@ -40,6 +40,10 @@ def _rare(record: UsageRecord, usage: Usage) -> dict[str, Any]:
         found["user"] = record.user
     if record.shadow:
         found["shadow"] = record.shadow
+    if record.capacity:
+        found["capacity"] = record.capacity
+    if record.served_alias:
+        found["served_alias"] = record.served_alias
     return found
 
 
@@ -103,3 +107,6 @@ def count(values: dict[str, Any], record: UsageRecord) -> None:
     values["latency_ms"] += round(round(record.latency * 1000, 1))  # from what the event says, so that sums agree
     values["cost_nanos"] += record.cost.nanos
     values["unpriced"] += not record.cost.priced
+    if record.capacity in SPILLED:
+        values["spilled"] += 1
+        values["spill_nanos"] += record.cost.nanos

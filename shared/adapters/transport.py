@@ -2,7 +2,8 @@
 
 A third of the CPU of httpx_aiohttp's transport and a tenth of httpx's own (docs/adr/0001): no URL is parsed twice, no
 time-out built per call, no cookie, redirect or decompression. A request names its target as a yarl.URL in the extension
-`target`; an answer gives its headers as a case-insensitive mapping in the extension `headers`.
+`target` and its time-outs in `patience`; an answer gives its headers as a case-insensitive mapping in the extension
+`headers`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ import aiohttp
 import httpx
 import yarl
 
-CONNECT_SECONDS = 10.0
-IDLE_SECONDS = 300.0
-"""Longest silence inside an answer: above the 240 s after which the Functions proxy gives up on us."""
+HEAD_SECONDS = 300.0
+"""Longest silence before an answer, for whoever sets no bound of his own: above the 240 s after which the Functions
+proxy gives up on us."""
 KEEP_ALIVE_SECONDS = 60.0
 DNS_SECONDS = 60
 
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS)
 _SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """Headers that aiohttp would add by itself: ours are complete."""
 
@@ -36,11 +36,13 @@ class Message(httpx.Request):
         target: yarl.URL,
         headers: list[tuple[bytes, bytes]],
         body: bytes | AsyncIterable[bytes],
+        patience: tuple[float, float],
     ) -> None:
+        """patience: seconds until there must be a connection, and of silence within the answer."""
         self.method = method
         self.url = url
         self.headers = httpx.Headers(headers)
-        self.extensions = {"target": target, "body": body or None}
+        self.extensions = {"target": target, "body": body or None, "patience": patience}
         if isinstance(body, bytes):
             self.stream = httpx.ByteStream(body)
             self._content = body
@@ -61,12 +63,12 @@ class Transport(httpx.AsyncBaseTransport):
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=self._use_proxy,
-            timeout=_TIMEOUT,
             skip_auto_headers=_SKIPPED,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx.TransportError's children, as every transport does."""
+        connect, idle = request.extensions["patience"]
         try:
             response = await self._session.request(
                 request.method,
@@ -74,14 +76,30 @@ class Transport(httpx.AsyncBaseTransport):
                 data=request.extensions["body"],
                 headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
                 allow_redirects=False,
+                timeout=_timeout(connect, max(idle, HEAD_SECONDS)),
             )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _mapped(error) from error
+        if idle < HEAD_SECONDS:
+            _expect(response, idle)
         return httpx.Response(response.status, stream=_Body(response), extensions={"headers": response.headers})
 
     async def aclose(self) -> None:
         if "_session" in self.__dict__:
             await self._session.close()
+
+
+@functools.lru_cache(maxsize=64)
+def _timeout(connect: float, read: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
+
+
+def _expect(response: aiohttp.ClientResponse, seconds: float) -> None:
+    """From now on: aiohttp's own bound on silence holds for the wait for the head as well, which may be long."""
+    connection = response.connection
+    if connection is not None and (protocol := connection.protocol) is not None:  # else everything is here already
+        protocol.read_timeout = seconds
+        protocol.start_timeout()
 
 
 class _Body(httpx.AsyncByteStream):

@@ -70,7 +70,8 @@ class HttpUpstream:
         if request.length is not None:
             headers.append((b"content-length", str(request.length).encode()))
         headers += [(name.encode(), value.encode("latin-1")) for name, value in request.headers]
-        message = Message(request.method, url, target, headers, request.body)
+        patience = request.connect, request.idle
+        message = Message(request.method, url, target, headers, request.body, patience)
         try:
             response = await self._transport.handle_async_request(message)
         except httpx.TransportError as error:

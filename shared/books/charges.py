@@ -15,13 +15,14 @@ from shared.books.sums import Sums, add, counted, nothing
 from shared.money import in_usd
 
 NUMBERS = (
-    "requests", "failed", "estimated", "unpriced", "input_tokens", "cached_input_tokens", "cache_write_tokens",
-    "cache_write_1h_tokens", "audio_input_tokens", "image_input_tokens", "output_tokens", "reasoning_tokens",
-    "audio_output_tokens", "image_output_tokens", "training_tokens", "images", "characters", "audio_ms", "video_ms",
+    "requests", "failed", "estimated", "unpriced", "spilled", "input_tokens", "cached_input_tokens",
+    "cache_write_tokens", "cache_write_1h_tokens", "audio_input_tokens", "image_input_tokens", "output_tokens",
+    "reasoning_tokens", "audio_output_tokens", "image_output_tokens", "training_tokens", "images", "characters",
+    "audio_ms", "video_ms",
 )  # fmt: skip
 COLUMNS = (
-    "day", "key", "key_id", "team", "model", "deployment", "upstream_model", "endpoint", "tier", "price", "tags",
-    *NUMBERS, "cost_usd", "ptu_cost_usd",
+    "day", "key", "key_id", "team", "model", "deployment", "upstream_model", "endpoint", "tier", "capacity",
+    "served_model", "price", "tags", *NUMBERS, "cost_usd", "spill_cost_usd", "ptu_cost_usd",
 )  # fmt: skip
 
 
@@ -40,6 +41,10 @@ class Bought:
     price: str = ""
     """Where its price is from."""
     tags: tuple[str, ...] = ()
+    capacity: str = ""
+    """Which tier served, of an alias with provisioned throughput (types.CapacityTier)."""
+    served_alias: str = ""
+    """The alias that stood in for the one that was asked for."""
     fixed: bool = False
     """A share of a provisioned deployment's hours."""
     idle: bool = False
@@ -77,6 +82,7 @@ class Day:
         bought = Bought(
             key_id, text("key_name"), text("team"), text("alias"), text("deployment"), text("upstream_model"),
             text("endpoint"), text("tier"), text("price"), tuple(sorted(event.get("tags") or ())),
+            text("capacity"), text("served_alias"),
         )  # fmt: skip
         add(self._use.setdefault(bought, nothing()), counted(event))
 
@@ -105,9 +111,12 @@ def usage_rows(charges: Iterable[Charge]) -> Iterator[dict[str, Any]]:
             "upstream_model": bought.upstream_model,
             "endpoint": bought.endpoint,
             "tier": bought.tier,
+            "capacity": bought.capacity,
+            "served_model": bought.served_alias,
             "price": bought.price,
             "tags": list(bought.tags) if bought.tags else None,
             **{name: charge.sums[name] for name in NUMBERS},
             "cost_usd": in_usd(charge.sums["cost_nanos"]),
+            "spill_cost_usd": in_usd(charge.sums["spill_nanos"]),
             "ptu_cost_usd": in_usd(charge.ptu_nanos),
         }

@@ -31,7 +31,7 @@ COLUMNS = (
     "ProviderName", "PublisherName", "RegionId", "RegionName", "ResourceId", "ResourceName", "ResourceType",
     "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceId", "SubAccountId",
     "SubAccountName", "SubAccountType", "Tags", "x_KeyId", "x_KeyName", "x_Model", "x_Deployment", "x_Endpoint",
-    "x_ServiceTier", "x_PriceBasis", *_OURS.values(),
+    "x_ServiceTier", "x_Capacity", "x_ServedModel", "x_PriceBasis", "x_SpillCost", *_OURS.values(),
 )  # fmt: skip
 _MEASURES = (
     # what was bought, by the first of these that there is: counter, unit, divisor
@@ -51,6 +51,7 @@ class Place:
     """Its public name: neither host nor deployment name."""
     region: str = ""
     sku: str = ""
+    provisioned: bool = False
 
 
 NOWHERE = Place()
@@ -72,6 +73,7 @@ def focus_rows(charges: Iterable[Charge], places: Mapping[str, Place]) -> Iterat
             "PricingQuantity": quantity or 0,
             "PricingUnit": unit or "Tokens",
             "SkuMeter": "Provisioned throughput" if charge.bought.fixed else unit,
+            "x_SpillCost": in_usd(charge.sums["spill_nanos"]),
             **{column: charge.sums[name] for name, column in _OURS.items()},
         }
 
@@ -128,6 +130,8 @@ def _kind(charge: Charge, place: Place) -> dict[str, Any]:
 
 
 def _resource(bought: Bought, place: Place) -> dict[str, Any]:
+    # Azure has moved it to a deployment that nothing here is known of: the SKU of the one that was asked is not its
+    sku = "" if bought.capacity == "azure-spill" and place.provisioned else place.sku
     return {
         "RegionId": place.region or None,
         "RegionName": place.region or None,
@@ -137,11 +141,13 @@ def _resource(bought: Bought, place: Place) -> dict[str, Any]:
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": "Azure OpenAI",
         "ServiceSubcategory": "Generative AI",
-        "SkuId": " ".join(filter(None, (bought.upstream_model or bought.alias, place.sku, bought.tier))) or None,
+        "SkuId": " ".join(filter(None, (bought.upstream_model or bought.alias, sku, bought.tier))) or None,
         "x_Model": bought.upstream_model or None,
         "x_Deployment": bought.deployment or None,
         "x_Endpoint": bought.endpoint or None,
         "x_ServiceTier": bought.tier or None,
+        "x_Capacity": bought.capacity or None,
+        "x_ServedModel": bought.served_alias or None,
         "x_PriceBasis": bought.price or ("ptu" if bought.fixed else None),
     }
 

@@ -11,7 +11,9 @@ COUNTERS = (
     "failed",
     "estimated",
     "unpriced",
+    "spilled",
     "cost_nanos",
+    "spill_nanos",
     "input_tokens",
     "output_tokens",
     "cached_input_tokens",
@@ -32,6 +34,8 @@ COUNTERS = (
 """The numbers of a row of totals (shared/adapters/usage_log.py writes the same)."""
 GOOD = ("ok", "client_closed")
 """Outcomes that are no failure."""
+SPILLED = ("spill", "azure-spill")
+"""Capacities that are paid by use where provisioned throughput would have been there: by us, and by Azure itself."""
 UNFINISHED = "unfinished"
 
 type Sums = dict[str, int]
@@ -49,6 +53,8 @@ def counted(event: Mapping[str, Any]) -> Sums:
     else:
         sums["requests"] = 1
         sums["failed"] = int(event.get("outcome") not in GOOD)
+        spilled = event.get("capacity") in SPILLED
+        sums["spilled"], sums["spill_nanos"] = int(spilled), sums["cost_nanos"] if spilled else 0
     return sums
 
 

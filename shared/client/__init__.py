@@ -50,7 +50,12 @@ def _describe(model: str, given: Json) -> Json:
     return {
         "model_list": [{"model_name": model, "litellm_params": {"model": model, **params, **given}}],
         "litellm_settings": settings,
+        "router_settings": _ALONE,
     }
+
+
+_ALONE = {"num_retries": 0, "disable_cooldowns": True}
+"""There is one deployment, and the SDK asks it again by itself (max_retries)."""
 
 
 @functools.cache
@@ -69,8 +74,9 @@ transcription, atranscription = _operations.transcription, _operations.atranscri
 
 
 class Router(Operations):
-    """Several deployments behind aliases, as `model_list` of config.yaml has them: weights, order and the rest as the
-    gateway has them. Settings that only matter to several processes (redis_host …) are taken and mean nothing here."""
+    """Several deployments behind aliases, as `model_list` of config.yaml has them: weights, order, strategies, retries
+    and fallbacks as the gateway has them (docs/routing.md). Settings that only matter to several processes (redis_host
+    …) are taken and mean nothing here."""
 
     def __init__(self, model_list: Iterable[Mapping[str, Any]], **router_settings: Any) -> None:
         document: Json = {"model_list": [dict(entry) for entry in model_list], "router_settings": router_settings}
@@ -82,7 +88,7 @@ class Router(Operations):
             settings = {"enable_azure_ad_token_refresh": enable_azure_ad_token_refresh, "drop_params": drop_params}
             return {**document, "litellm_settings": settings}
 
-        super().__init__(_loops, describe)
+        super().__init__(_loops, describe, retries=0)
 
 
 def close() -> None:

@@ -20,17 +20,18 @@ from urllib.parse import urlsplit
 import orjson
 
 from shared.accounts import Accounts
-from shared.admission import Admission
 from shared.catalog import Catalog
 from shared.client.ports import AskedPrices, Callback, NoIndex, NoKeys, Notes, OnUsage, RawIds
 from shared.config import BASE_NAMES, Config, parse
-from shared.delivery import Delivery, Limits
+from shared.delivery import Limits
 from shared.document import Document
 from shared.errors import ConfigError
-from shared.gateway import Gateway
-from shared.limits import Unlimited
+from shared.gateway import Gateway, assembled
+from shared.limits import FreeCapacity, Unlimited
 from shared.owners import Owners
 from shared.ports import Upstream
+from shared.prices.spill import Spillover
+from shared.routing import States
 from shared.transform.resolve import resolve
 from shared.transform.terms import RATE_NAMES
 from shared.types import Json
@@ -113,21 +114,14 @@ class Gateways:
         catalog = _catalog(Document(_with_versions(data, environ), {}), environ)
         registry = RawIds(catalog)
         owners = Owners(NoIndex(), registry, self._notes, time.time)
-        accounts = Accounts(self._usage, Unlimited(), self._prices, owners, self._notes, time.monotonic)
-        gateway = Gateway(
-            catalog=catalog,
-            admission=Admission(catalog, registry),
-            owners=owners,
-            keys=NoKeys(),
-            callers=None,
-            upstream=self._upstream,
-            accounts=accounts,
-            delivery=Delivery(accounts, owners, self._notes, time.monotonic, _FOREVER),
-            log=self._notes,
-            pepper=b"",
-            clock=time.time,
-            rng=SystemRandom(),
+        spillover = Spillover(catalog)
+        accounts = Accounts(
+            self._usage, Unlimited(), self._prices, owners, spillover, self._notes, time.monotonic, time.time
         )
+        gateway = assembled(
+            catalog, registry, accounts, self._upstream, _FOREVER, NoKeys(),
+            states=States(), capacity=FreeCapacity(), rng=SystemRandom(),
+        )  # fmt: skip
         return Made(gateway, self._notes, environ.seen, self._open)
 
     async def close(self) -> None:

@@ -20,8 +20,6 @@ _REFUSED = {
     "extra_headers": "no header of a caller reaches an upstream → leave it out",
     "extra_query": "the address of an upstream is made of api_base and api_version → leave it out",
 }
-_RETRIES = 2
-"""As the OpenAI SDK's own default."""
 type Describe = Callable[[str, Json], Json]
 
 
@@ -33,9 +31,11 @@ class Operations:
     of the OpenAI SDK.
     """
 
-    def __init__(self, loops: Callable[[], Loops], describe: Describe) -> None:
+    def __init__(self, loops: Callable[[], Loops], describe: Describe, *, retries: int = 2) -> None:
+        """retries: of the SDK, where a call does not say; as many as its own default. 0: routing retries by itself."""
         self._loops = loops
         self._describe = describe
+        self._retries = retries
 
     def completion(self, model: str, messages: Any, **fields: Any) -> Any:
         """-> openai.types.chat.ChatCompletion; with stream=True an openai.Stream of ChatCompletionChunk."""
@@ -118,17 +118,17 @@ class Operations:
         if not isinstance(model, str):
             raise InvalidParameter("model: not a string → write azure/DEPLOYMENT-NAME", "model")
         made = gateways.of(self._describe(model, given))
-        wanted = fields.get("max_retries", fields.get("num_retries"))
-        retries = _RETRIES if wanted is None else int(wanted)
+        wanted = fields.get("max_retries", fields.get("num_retries") if self._retries else None)
+        retries = self._retries if wanted is None else int(wanted)
         client = made.clients.get(retries)
         if client is None:
             client = made.clients[retries] = sdk.make_client(made, retries, own)
-        return sdk.ask(client, resource, _body(fields))
+        return sdk.ask(client, resource, self._body(fields))
 
-
-def _body(fields: Json) -> Json:
-    """What is left for the SDK; None is as good as nothing."""
-    return {name: value for name, value in fields.items() if value is not None and name not in _TAKEN}
+    def _body(self, fields: Json) -> Json:
+        """What is left for the SDK; None is as good as nothing."""
+        taken = _TAKEN if self._retries else _TAKEN - {"num_retries"}
+        return {name: value for name, value in fields.items() if value is not None and name not in taken}
 
 
 async def _token(provider: Callable[[], Any]) -> Any:

@@ -1,7 +1,11 @@
-"""Rates, parallel calls and budgets of keys and teams, by leases (DESIGN §6). Pure but for the store it is given."""
+"""Rates, parallel calls and budgets of keys and teams, and the rates of deployments, by leases (DESIGN §6).
+
+Pure but for the store it is given.
+"""
 
 from __future__ import annotations
 
+from shared.limits.capacity import FreeCapacity, LeasedCapacity
 from shared.limits.lease import LeaseStore, Pace
 from shared.limits.limiter import LeaseLimiter
 from shared.limits.money import Threshold
@@ -9,7 +13,7 @@ from shared.ports import Grant
 from shared.principals import Principal
 from shared.types import Need
 
-__all__ = ("LeaseLimiter", "LeaseStore", "Pace", "Threshold", "Unlimited")
+__all__ = ("FreeCapacity", "LeaseLimiter", "LeaseStore", "LeasedCapacity", "Pace", "Threshold", "Unlimited")
 
 
 class Unlimited:

@@ -58,9 +58,9 @@ class LeaseStore(Protocol):
 
 @dataclass(slots=True)
 class Scope:
-    """Who is limited. Changed in place when the record of the key or of the team is."""
+    """Who, or what, is limited. Changed in place when the record of the key or of the team is."""
 
-    kind: Literal["key", "team"]
+    kind: Literal["key", "team", "deployment"]
     id: str
     name: str
     contact: str

@@ -49,7 +49,7 @@ class Held:
 
 
 def scope_id(kind: str, name: str) -> str:
-    """The partition of a key (by its id) or a team (by its name)."""
+    """The partition of a key (by its id), a team (by its name) or a deployment (by its id)."""
     return f"{kind}|{name}" if kind == "key" else f"{kind}|{quote(name, safe='')}"
 
 

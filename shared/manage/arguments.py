@@ -1,12 +1,14 @@
 """From the rows of the registry to arguments and help, and from arguments to what an operation asks.
 
-Knows argparse; neither what an operation does nor how its answer is shown.
+Knows argparse, and reads the files that are named; neither what an operation does nor how its answer is shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from shared.operations.asking import AskedField, fields_of, path_fields, split
@@ -22,6 +24,7 @@ GROUPS = {
     "ptu": "what provisioned deployments cost, split by use",
     "prices": "what things cost, and fetching it anew",
     "limits": "what is left of limits and budgets",
+    "route": "how the deployments are that calls are sent to",
     "reconcile": "the ledger beside Azure's own metrics",
     "background": "work that goes on after its call has ended",
     "audit": "who changed what",
@@ -100,6 +103,8 @@ def _add_option(command: argparse.ArgumentParser, field: AskedField) -> None:
             options |= {"action": "append", "metavar": "NAME=VALUE"}
         case "records":
             options |= {"action": "append", "metavar": "NAME=VALUE,…"}
+        case "file":
+            options["metavar"] = "FILE"
         case "text" if field.choices:
             options["choices"] = field.choices
         case "text":
@@ -151,6 +156,8 @@ def values_of(options: argparse.Namespace, operation: Operation) -> dict[str, An
 
 
 def _value(field: AskedField, value: Any) -> Any:
+    if field.kind == "file":
+        return _read(field, value)
     if field.kind not in ("list", "map", "records") or isinstance(value, str):
         return value
     items: Sequence[str] = value
@@ -163,6 +170,15 @@ def _value(field: AskedField, value: Any) -> Any:
             return dict(_pair(field, item) for item in items)
         case _:
             return [dict(_pair(field, part) for part in split(item)) for item in items]
+
+
+def _read(field: AskedField, name: str) -> Any:
+    try:
+        return json.loads(Path(name).read_text("utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"--{field.name} {name}: {error.strerror or error}. Name a file with JSON.") from error
+    except ValueError as error:
+        raise UsageError(f"--{field.name} {name}: this is not JSON ({error}).") from error
 
 
 def _pair(field: AskedField, text: str) -> tuple[str, str]:

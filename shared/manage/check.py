@@ -17,6 +17,7 @@ from shared.document import read_document
 from shared.errors import ConfigError
 from shared.manage.context import Context
 from shared.manage.output import print_rows
+from shared.router_settings import RouterSettings
 from shared.settings import Settings
 from shared.transform.resolve import resolve
 from shared.transform.surfaces import url_of
@@ -57,16 +58,44 @@ def _print_catalog(catalog: Catalog, *, as_json: bool) -> None:
             "family": deployment.family.name,
             "surface": deployment.surface.name,
             "credential": deployment.credential.kind,
+            "order": deployment.order,
+            "weight": deployment.weight,
+            "rpm": deployment.rpm,
+            "tpm": deployment.tpm,
+            "tags": sorted(deployment.tags),
             "url": url_of(deployment, "chat/completions"),
         }
         for deployments in catalog.deployments.values()
         for deployment in deployments
     ]
     if as_json:
-        print(json.dumps({"ok": True, "deployments": rows, "warnings": list(catalog.warnings)}, indent=1))
+        found = {"ok": True, "deployments": rows, "routing": _routing(catalog.router), "warnings": catalog.warnings}
+        print(json.dumps(found, indent=1))
         return
-    columns = {name: name.upper() for name in ("model", "family", "surface", "credential", "url")}
+    columns = {name: name.upper() for name in ("model", "family", "surface", "credential", "order", "url")}
     print_rows(rows, columns, as_json=False, empty="")
+    for line in _said(catalog.router):
+        print(line)
     for warning in catalog.warnings:
         print(f"warning: {warning}")
     print(f"ok: {len(catalog.deployments)} models on {len(rows)} deployments")
+
+
+def _routing(router: RouterSettings) -> dict[str, Any]:
+    """The settings in force, those that nobody gave included."""
+    return {**asdict(router), "regions": sorted(router.regions)}
+
+
+def _said(router: RouterSettings) -> list[str]:
+    """What is not as it is by default, in the configuration's words."""
+    rest = f"cooldown {router.cooldown:g} s" if router.cooldowns else "no cooldowns"
+    lines = [f"routing: {router.strategy}, {router.num_retries} retries, {rest}"]
+    if router.regions:
+        lines.append(f"regions: {', '.join(sorted(router.regions))}")
+    for what, rows in (
+        ("fallbacks", {**router.fallbacks, **({"*": router.default_fallbacks} if router.default_fallbacks else {})}),
+        ("when its context is too long", router.context_window_fallbacks),
+        ("when its content filter refuses", router.content_policy_fallbacks),
+    ):
+        lines += [f"{what}: {alias} → {', '.join(others)}" for alias, others in rows.items()]
+    return lines

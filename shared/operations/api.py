@@ -75,7 +75,7 @@ class Api:
         if parts == _DOCUMENT and request.method == "GET":
             return ManageAnswer(200, [_JSON], _document())
         operation = find(request.method, parts)
-        if operation.method != "GET" and not actor.may_write:
+        if operation.changes and not actor.may_write:
             await audit.refused(operation, actor, self._desk, request.id, 403)
             raise may_not_write()
         if operation.method in ("POST", "PATCH"):

@@ -20,8 +20,9 @@ from pydantic_core import ErrorDetails
 
 from shared.operations.operation import Asked, Operation
 
-Kind = Literal["text", "flag", "list", "map", "records"]
-"""`list`: of texts or numbers; `map`: names to texts; `records`: of nested models."""
+Kind = Literal["text", "flag", "list", "map", "records", "file"]
+"""`list`: of texts or numbers; `map`: names to texts; `records`: of nested models; `file`: JSON, which the command line
+reads from a file."""
 _IN_BRACES = re.compile(r"\{(\w+)\}")
 _LISTS: tuple[Any, ...] = (list, tuple, set, frozenset)
 
@@ -63,7 +64,8 @@ def fields_of(asks: type[Asked]) -> Mapping[str, AskedField]:
 def _field(name: str, info: FieldInfo) -> AskedField:
     annotation, nullable = _without_none(info.annotation)
     extra: Any = info.json_schema_extra
-    kind = _kind(annotation)
+    marked: dict[str, Any] = extra if isinstance(extra, dict) else {}
+    kind: Kind = "file" if marked.get("file") else _kind(annotation)
     one = _without_none((get_args(annotation) or (str,))[0])[0] if kind == "list" else annotation
     choices: tuple[Any, ...] = get_args(one) if get_origin(one) is Literal else ()
     return AskedField(
@@ -73,7 +75,7 @@ def _field(name: str, info: FieldInfo) -> AskedField:
         required=info.is_required(),
         default=None if info.is_required() else info.get_default(call_default_factory=True),
         nullable=nullable,
-        secret=isinstance(extra, dict) and bool(extra.get("secret")),
+        secret=bool(marked.get("secret")),
         description=info.description or "",
     )
 

@@ -67,7 +67,7 @@ def _json(value: Mapping[str, Any]) -> str:
 async def carry_out(operation: Operation, asked: Asked, actor: Actor, desk: Desk, request_id: str) -> Told:
     """Do it, and write down that it was done. Raises ApiError 503 before anything is done when that cannot be written,
     and what the operation raises."""
-    if operation.method == "GET":
+    if not operation.changes:
         return await operation.act(asked, actor, desk)
     entry = _entry(operation, asked, actor, desk.clock(), request_id)
     try:

@@ -71,6 +71,10 @@ class CallRow(Told):
     unpriced: bool
     price: str = Field(description="Where the price is from.")
     tier: str
+    capacity: str = Field(
+        description="Of a model with provisioned throughput, what served: ptu, spill, azure-spill (docs/ledger.md)."
+    )
+    served_model: str = Field(description="The model that stood in for the one that was asked for.")
     tags: list[str]
     user: str
     shadow: str = Field(description="The limit that would have refused the call, had it not been in shadow mode.")
@@ -186,6 +190,8 @@ def _row(entry: Entry) -> CallRow:
         unpriced=bool(event.get("unpriced")),
         price=text("price"),
         tier=text("tier"),
+        capacity=text("capacity"),
+        served_model=text("served_alias"),
         tags=list(event.get("tags") or ()),
         user=text("user"),
         shadow=text("shadow"),

@@ -109,7 +109,7 @@ async def _places(desk: Desk) -> dict[str, Place]:
     for deployments in catalog.deployments.values():
         for deployment in deployments:
             terms = deployment.terms
-            places.setdefault(deployment.id, Place(deployment.label, terms.region, terms.sku))
+            places.setdefault(deployment.id, Place(deployment.label, terms.region, terms.sku, terms.provisioned))
     return places
 
 

@@ -90,7 +90,17 @@ OPERATIONS: tuple[Operation, ...] = (
         PtuAsked,
         PtuTold,
         ptu_list,
-        columns=("day", "deployment", "key", "team", "model", "tokens", "cost_usd"),
+        columns=(
+            "day",
+            "deployment",
+            "key",
+            "team",
+            "model",
+            "tokens",
+            "cost_usd",
+            "spilled",
+            "spill_cost_usd",
+        ),
         example="--from 2026-11-01",
     ),
 )

@@ -112,3 +112,10 @@ class Operation:
     """Fields of a row (of `rows` in the answer, else of the answer) that a table shows."""
     example: str = ""
     """Arguments of the command line, as one would type them."""
+    reads: bool = False
+    """It changes nothing although it is no GET: what it asks does not fit into an address."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is for those who may write, and written down."""
+        return self.method != "GET" and not self.reads

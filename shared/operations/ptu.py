@@ -3,27 +3,32 @@
 Hours are divided once they are closed, in their order, and how far that has come is noted for each deployment. A row's
 key says deployment, hour and payer, so that an hour which is divided twice has the same rows. The first run begins
 with the hour that was closed last: what was before that, nobody asked to be divided.
+
+Beside the shares stands what was meant for the deployment and spilled over. That has used nothing of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
 from pydantic import Field
 
-from shared.adapters.book_tables import Share, mark, marks, share_row, shares
+from shared.adapters.book_tables import Share, mark, marks, share_row, shares, totals
 from shared.adapters.ledger import entries
 from shared.adapters.tables import Tables
 from shared.books.days import day_name, midnight, named_day, shown_day
 from shared.books.ptu import Payer, payer_of, split, weighted
 from shared.books.reports import IDLE
+from shared.books.spills import Meant
 from shared.books.sums import hour_of
 from shared.catalog import Catalog, Deployment
 from shared.money import in_usd
 from shared.operations.asked_days import now_of, page_of, span
 from shared.operations.operation import Actor, Asked, Desk, Told
+from shared.operations.uses import uses
 
 JOB = "ledger.ptu"
 CLOSED_AFTER = timedelta(hours=1)
@@ -117,7 +122,7 @@ async def _uses(
     last = (end - _HOUR).date()
     async for entry in entries(tables, first.date(), last, now, since=first):
         deployment = deployments.get(str(entry.event.get("deployment")))
-        if deployment is None or deployment.terms.ptu is None:
+        if deployment is None or deployment.terms.ptu is None or entry.event.get("capacity") == "azure-spill":
             continue
         hour = midnight(named_day(entry.day)) + hour_of(entry.event, entry.day) * _HOUR
         payer = payer_of(entry.key_id, entry.event)
@@ -155,7 +160,7 @@ class PtuAsked(Asked):
 
 class PtuRow(Told):
     day: str
-    deployment: str = Field(description="Its label.")
+    deployment: str = Field(description="Its label; empty: of what spilled over, the configuration names none now.")
     key: str = Field(description="The key's name; `(idle PTU)`: nobody used it.")
     key_id: str
     team: str
@@ -163,6 +168,8 @@ class PtuRow(Told):
     tags: list[str]
     tokens: int = Field(description="Weighted: uncached input, and output times the model's weight.")
     cost_usd: str
+    spilled: int = Field(description="Calls meant for it that were served elsewhere, paid by use.")
+    spill_cost_usd: str = Field(description="What those cost.")
 
 
 class PtuTold(Told):
@@ -170,29 +177,80 @@ class PtuTold(Told):
     next: str = Field(description="The cursor of the next page; empty: there is none.")
     cost_usd: str = Field(description="Of all rows, on this page or not.")
     idle_usd: str = Field(description="What of it nobody used.")
+    spilled: int = Field(description="Calls that spilled over, of all rows.")
+    spill_cost_usd: str = Field(description="What those cost, besides `cost_usd`.")
+
+
+@dataclass(slots=True)
+class _Line:
+    nanos: int = 0
+    tokens: int = 0
+    spilled: int = 0
+    spill_nanos: int = 0
+
+    def add(self, other: _Line) -> None:
+        self.nanos, self.tokens = self.nanos + other.nanos, self.tokens + other.tokens
+        self.spilled, self.spill_nanos = self.spilled + other.spilled, self.spill_nanos + other.spill_nanos
+
+
+type _Place = tuple[str, str]
+"""Day and deployment."""
+type _Lines = dict[_Place, dict[Payer | None, _Line]]
 
 
 async def ptu_list(asked: PtuAsked, _actor: Actor, desk: Desk) -> PtuTold:
-    first, last = span(asked.first, asked.last, now_of(desk))
-    sums: dict[tuple[str, str, str, Payer | None], tuple[int, int]] = {}
+    now = now_of(desk)
+    first, last = span(asked.first, asked.last, now)
+    found: _Lines = {}
+    labels: dict[_Place, str] = {}
     async for share in shares(desk.tables, first, last):
-        if asked.deployment in ("", share.label, share.deployment):
-            place = share.day, share.deployment, share.label, share.payer
-            nanos, tokens = sums.get(place, (0, 0))
-            sums[place] = nanos + share.nanos, tokens + share.tokens
-    rows = [
-        _row(*place, *sums[place]) for place in sorted(sums, key=lambda p: (p[:3], p[3] is None, -sums[p][0], str(p)))
-    ]
-    page, more = page_of([row for row in rows if row.cost_usd != "0"], asked.limit, asked.cursor)
+        place = share.day, share.deployment
+        labels[place] = share.label
+        found.setdefault(place, {}).setdefault(share.payer, _Line()).add(_Line(share.nanos, share.tokens))
+    await _add_spilled(desk, first, last, now, found, labels)
+    rows: list[PtuRow] = []
+    total, idle = _Line(), 0
+    for place in sorted(found):
+        if asked.deployment not in ("", place[1], labels[place]):
+            continue
+        lines = found[place]
+        idle += sum(line.nanos for payer, line in lines.items() if payer is None)
+        for payer in sorted(lines, key=lambda p: (p is None, -lines[p].nanos, -lines[p].spill_nanos, str(p))):
+            line = lines[payer]
+            total.add(line)
+            if line.nanos or line.spilled:
+                rows.append(_row(place[0], labels[place], payer, line))
+    page, more = page_of(rows, asked.limit, asked.cursor)
     return PtuTold(
         rows=page,
         next=more,
-        cost_usd=in_usd(sum(nanos for nanos, _ in sums.values())),
-        idle_usd=in_usd(sum(nanos for (*_, payer), (nanos, _) in sums.items() if payer is None)),
+        cost_usd=in_usd(total.nanos),
+        idle_usd=in_usd(idle),
+        spilled=total.spilled,
+        spill_cost_usd=in_usd(total.spill_nanos),
     )
 
 
-def _row(day: str, _deployment: str, label: str, payer: Payer | None, nanos: int, tokens: int) -> PtuRow:
+async def _add_spilled(
+    desk: Desk, first: date, last: date, now: datetime, found: _Lines, labels: dict[_Place, str]
+) -> None:
+    """More than totals are read only of days on which something spilled over. Raises StoreUnavailable, ConfigError."""
+    days = {use.day async for use in totals(desk.tables, first, last) if use.sums["spilled"]}
+    if not days:
+        return
+    meant = Meant(await desk.catalog())
+    async for use in uses(desk.tables, map(named_day, days), now):
+        if not use.sums["spilled"]:
+            continue
+        whose = meant.of(use.alias, use.deployment)
+        place = use.day, whose.id if whose else ""
+        labels.setdefault(place, whose.label if whose else "")
+        payer = Payer(use.key_id, use.key_name, use.team, use.alias, tuple(sorted(use.tags)))
+        spilled = _Line(spilled=use.sums["spilled"], spill_nanos=use.sums["spill_nanos"])
+        found.setdefault(place, {}).setdefault(payer, _Line()).add(spilled)
+
+
+def _row(day: str, label: str, payer: Payer | None, line: _Line) -> PtuRow:
     return PtuRow(
         day=shown_day(day),
         deployment=label,
@@ -201,6 +259,8 @@ def _row(day: str, _deployment: str, label: str, payer: Payer | None, nanos: int
         team=payer.team if payer else "",
         model=payer.alias if payer else "",
         tags=list(payer.tags) if payer else [],
-        tokens=tokens,
-        cost_usd=in_usd(nanos),
+        tokens=line.tokens,
+        cost_usd=in_usd(line.nanos),
+        spilled=line.spilled,
+        spill_cost_usd=in_usd(line.spill_nanos),
     )

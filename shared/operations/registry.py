@@ -8,7 +8,8 @@ from importlib import import_module
 from shared.operations.operation import Operation
 
 MODULES = (
-    "keys", "teams", "usage", "ledger", "prices", "limits", "reconcile", "events", "audit", "background", "timers",
+    "keys", "teams", "usage", "ledger", "prices", "limits", "routing", "reconcile", "events", "audit", "background",
+    "timers",
 )  # fmt: skip
 """Of this package; each exports OPERATIONS."""
 

@@ -12,17 +12,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from shared.adapters.book_tables import Share, detail, marks, shares, totals
-from shared.adapters.ledger import Entry, entries
+from shared.adapters.book_tables import Share, shares, totals
 from shared.adapters.tables import Tables
-from shared.books.days import between, day_name
+from shared.books.days import between
 from shared.books.reports import OF_TOTALS, Line, Only, Report, Use
-from shared.books.sums import counted, hour_of
 from shared.errors import ApiError
 from shared.money import in_usd
-from shared.operations import calls, compaction
+from shared.operations import calls
 from shared.operations.asked_days import now_of, page_of, span
 from shared.operations.operation import Actor, Asked, Desk, Operation, Told
+from shared.operations.uses import uses
 
 Dimension = Literal["key", "team", "model", "deployment", "endpoint", "tag", "user", "day", "hour"]
 
@@ -64,6 +63,7 @@ class Figures(Told):
     failed: int
     estimated: int = Field(description="Calls whose use the gateway had to count itself.")
     unpriced: int = Field(description="Calls of which something has no price: their cost is too low.")
+    spilled: int = Field(description="Calls for provisioned throughput that were served elsewhere, paid by use.")
     input_tokens: int
     cached_input_tokens: int
     cache_write_tokens: int
@@ -80,6 +80,7 @@ class Figures(Told):
     audio_ms: int
     video_ms: int
     cost_usd: str = Field(description="Of calls that are paid by use.")
+    spill_cost_usd: str = Field(description="The part of `cost_usd` that the spilled ones cost.")
     ptu_cost_usd: str = Field(description="Shares of provisioned deployments' fixed costs.")
 
 
@@ -142,37 +143,8 @@ async def _uses(tables: Tables, report: Report, first: date, last: date, now: da
         async for use in totals(tables, first, last, key_id):
             yield use
         return
-    summed: set[str] = set()
-    if "user" not in report.by:
-        summed = set(await marks(tables, compaction.JOB, day_name(first), day_name(last)))
-        async for use in detail(tables, summed, key_id):
-            yield use
-    for begin, end in _runs([day for day in between(first, last) if day_name(day) not in summed]):
-        async for entry in entries(tables, begin, end, now, key=key_id):
-            yield use_of(entry)
-
-
-def _runs(days: list[date]) -> list[tuple[date, date]]:
-    """Days that follow each other, as their first and last."""
-    runs: list[tuple[date, date]] = []
-    for day in days:
-        if runs and (day - runs[-1][1]).days == 1:
-            runs[-1] = runs[-1][0], day
-        else:
-            runs.append((day, day))
-    return runs
-
-
-def use_of(entry: Entry) -> Use:
-    event = entry.event
-
-    def text(name: str) -> str:
-        return str(event.get(name) or "")
-
-    return Use(
-        counted(event), entry.key_id, text("key_name"), text("team"), text("alias"), entry.day,
-        hour_of(event, entry.day), text("deployment"), text("endpoint"), tuple(event.get("tags") or ()), text("user"),
-    )  # fmt: skip
+    async for use in uses(tables, between(first, last), now, key_id, people="user" in report.by):
+        yield use
 
 
 def _shared(share: Share) -> Use:
@@ -192,7 +164,11 @@ _COUNTED = tuple(name for name in Figures.model_fields if not name.endswith("_us
 
 
 def _figures(line: Line) -> dict[str, Any]:
-    money = {"cost_usd": in_usd(line.sums["cost_nanos"]), "ptu_cost_usd": in_usd(line.ptu_nanos)}
+    money = {
+        "cost_usd": in_usd(line.sums["cost_nanos"]),
+        "spill_cost_usd": in_usd(line.sums["spill_nanos"]),
+        "ptu_cost_usd": in_usd(line.ptu_nanos),
+    }
     return {name: line.sums[name] for name in _COUNTED} | money
 
 
@@ -208,7 +184,7 @@ OPERATIONS: tuple[Operation, ...] = (
         columns=(
             "day", "hour", "key", "team", "model", "deployment", "endpoint", "tag", "user", "requests", "failed",
             "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "estimated", "unpriced",
-            "cost_usd", "ptu_cost_usd",
+            "cost_usd", "spill_cost_usd", "ptu_cost_usd",
         ),
         example="--by team,day --from 2026-11-01 --to 2026-11-30",
     ),

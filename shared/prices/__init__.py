@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from shared.catalog import Deployment
 from shared.prices.book import PriceBook
 from shared.prices.price_list import PriceList
+from shared.prices.spill import Spillover
 from shared.types import NO_COST, Cost, Usage
 
 
@@ -20,4 +21,4 @@ class NoPrices:
         return {}
 
 
-__all__ = ["NoPrices", "PriceBook", "PriceList"]
+__all__ = ["NoPrices", "PriceBook", "PriceList", "Spillover"]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from shared.catalog import Terms
 from shared.prices.book import Dated
 from shared.prices.meters import ANYWHERE
+from shared.zones import apart, zone_of
 
 _ZONES: dict[str, tuple[str, ...]] = {
     "GlobalStandard": ("global",),
@@ -19,23 +20,12 @@ _ZONES: dict[str, tuple[str, ...]] = {
     "Standard": ("regional",),
     "ProvisionedManaged": ("regional",),
 }
-_EU = frozenset(
-    "belgiumcentral denmarkeast francecentral francesouth germanynorth germanywestcentral italynorth northeurope "
-    "polandcentral spaincentral swedencentral swedensouth westeurope".split()
-)
 
 
 def zones_of(terms: Terms) -> tuple[str, ...]:
     """In which prices are looked for, in this order. An SKU that nobody gave gives way to what the model is sold as."""
     named = _ZONES[terms.sku]
     return named if terms.sku_given else (*named, *(z for z in ("global", "datazone", "regional") if z not in named))
-
-
-def area_of(region: str) -> str:
-    """The data zone in which a region is."""
-    if region in _EU:
-        return "eu"
-    return "us" if "us" in region.replace("australia", "") and not _apart(region) else ""
 
 
 def dearest(entries: Iterable[Dated], terms: Terms, day: str) -> tuple[Dated, bool]:
@@ -49,11 +39,11 @@ def dearest(entries: Iterable[Dated], terms: Terms, day: str) -> tuple[Dated, bo
         if own := [entry for entry in known if region in entry.regions]:
             return _in_force(own, day), True
     regions = {region for entry in known for region in entry.regions}
-    public = {region for region in regions if not _apart(region)} or regions
-    if terms.region and _apart(terms.region):
-        public = {region for region in regions if _apart(region)} or regions
-    area = terms.area or area_of(terms.region)
-    near = {region for region in public if area and area_of(region) == area} or public
+    public = {region for region in regions if not apart(region)} or regions
+    if terms.region and apart(terms.region):
+        public = {region for region in regions if apart(region)} or regions
+    area = terms.zone
+    near = {region for region in public if area and zone_of(region) == area} or public
     found = [_in_force([entry for entry in known if region in entry.regions], day) for region in sorted(near)]
     best = max(found, key=lambda entry: entry.pico)
     return best, len({entry.pico for entry in found}) == 1
@@ -65,8 +55,3 @@ def _in_force(entries: list[Dated], day: str) -> Dated:
     if begun:
         return max(begun, key=lambda entry: entry.since)
     return min(entries, key=lambda entry: entry.since)
-
-
-def _apart(region: str) -> bool:
-    """Clouds of their own, with prices of their own."""
-    return region.startswith(("usgov", "usdod", "china"))

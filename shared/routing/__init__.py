@@ -3,6 +3,7 @@
     States          what one process knows of each deployment: in flight, used, how fast, how healthy
     Router.begin    one call's Journey over the deployments that may answer it
     Journey.next    -> Ask, Wait or Over; told of each failure and of the end
+    Router.view     how each deployment stands to a call, and why, for people to read
 
 Nothing here does I/O, so that a simulator can drive a million calls through the very same code (bench/route_sim.py).
 """
@@ -13,7 +14,9 @@ from shared.routing.journey import Journey
 from shared.routing.router import Router
 from shared.routing.states import State, States
 from shared.routing.steps import Ask, Failure, NothingFits, Over, Step, Wait, Wish
+from shared.routing.view import View
 
 __all__ = (
-    "Ask", "Failure", "Journey", "NothingFits", "Over", "Router", "State", "States", "Step", "Wait", "Wish",
+    "Ask", "Failure", "Journey", "NothingFits", "Over", "Router", "State", "States", "Step", "View",
+    "Wait", "Wish",
 )  # fmt: skip

@@ -3,36 +3,233 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
+from random import Random
+from typing import Literal
 
-from shared.routing.steps import Failure, Step
+from shared.ports import Capacity
+from shared.router_settings import FINAL, RouterSettings
+from shared.routing import health, quota
+from shared.routing.lineup import PATIENCE, Entry, Lineup, Parts
+from shared.routing.ranks import Ranks
+from shared.routing.states import States
+from shared.routing.steps import Ask, Failure, Over, Step, Wait, Wish
+
+BROKE_OFF = Failure("bad_answer")
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 8.0
+GRACE = 0.05
+"""Seconds of the deadline within which a timeout is the call's own, not the deployment's."""
+
+
+class Trip:
+    """What all journeys of one router share."""
+
+    __slots__ = ("capacity", "ranks", "rng", "settings", "states")
+
+    def __init__(self, settings: RouterSettings, states: States, capacity: Capacity, ranks: Ranks, rng: Random) -> None:
+        self.settings = settings
+        self.states = states
+        self.capacity = capacity
+        self.ranks = ranks
+        self.rng = rng
 
 
 class Journey:
     """Made by Router.begin. Between `next` and `failed` or `answered` one attempt is under way."""
+
+    __slots__ = (
+        "_asked", "_at", "_entry", "_final", "_known", "_last", "_lineup", "_only_limits", "_parts", "_probe", "_ready",
+        "_timeout", "_trip", "_wait_until", "_wish", "attempts", "retries",
+    )  # fmt: skip
 
     attempts: int
     """Deployments asked so far, those that were asked again included."""
     retries: int
     """How often it has waited and asked again."""
 
+    def __init__(self, trip: Trip, lineup: Lineup, parts: Parts, wish: Wish) -> None:
+        self._trip = trip
+        self._lineup = lineup
+        self._parts = parts
+        self._wish = wish
+        self.attempts = self.retries = 0
+        self._at = 0.0  # when the attempt under way began
+        self._probe = False
+        self._timeout: float | None = None
+        self._only_limits = False
+        self._asked = 0  # bits of those asked since the last wait
+        self._entry: Entry | None = None  # the attempt under way, or being answered
+        self._known = False  # the attempt has answered
+        self._last: Failure | None = None
+        self._wait_until = 0.0
+        self._ready: dict[int, float] | None = None  # bit -> when its upstream wants to be asked again
+
     @property
     def may_go_on(self) -> bool:
         """Whether, should the present attempt fail, `next` would very likely find another deployment or a retry."""
-        raise NotImplementedError
+        left, at = self._lineup.bits & ~self._asked, self._at
+        if left and any(e.bit & left and (e.state.until <= at or not e.state.limited) for e in self._lineup.entries):
+            return True
+        return self.retries < self._allowed()
 
     def next(self, now: float) -> Step:
-        raise NotImplementedError
+        if now < self._wait_until:
+            return Wait(self._wait_until - now)
+        last = self._last
+        if last is not None and last.kind in FINAL:
+            return Over("failed")
+        wish = self._wish
+        if now >= wish.deadline:
+            return self._over(now)
+        entry = self._trip.ranks.choose(self._parts, self._asked, wish, now)
+        return self._ask(entry, now) if entry is not None else self._wait_or_over(now)
+
+    def _ask(self, entry: Entry, now: float) -> Ask:
+        wish, state = self._wish, entry.state
+        self._entry, self._at, self._known = entry, now, False
+        self._asked |= entry.bit
+        self.attempts += 1
+        state.sent(wish.tokens, now)
+        if entry.bounded:
+            self._trip.capacity.take(entry.deployment, wish.tokens, now)
+        ask = entry.ask_whole
+        if wish.stream:
+            ask = entry.ask_stream
+            if ask is not entry.ask_stream_more and self._another(now):
+                ask = entry.ask_stream_more
+        self._timeout = ask.timeout
+        self._probe = False
+        if state.until and state.until <= now and now >= state.probe_until:
+            self._probe = True
+            state.probe_until = now + health.PROBE
+            return Ask(ask.deployment, ask.timeout, probe=True)
+        return ask
 
     def failed(self, failure: Failure, now: float, headers: Mapping[str, str] | None = None) -> None:
         """The attempt gave no answer. headers: of the upstream's refusal, where there was one."""
-        raise NotImplementedError
+        entry = self._entry
+        if entry is None:
+            return
+        state = entry.state
+        if headers is not None and (said := quota.read(headers, now)) is not None:
+            state.quota = said
+        self._back(entry, 0)
+        if self._known:
+            state.not_succeeded()
+        self._only_limits = failure.kind == "rate_limit" and (self._last is None or self._only_limits)
+        self._last = failure
+        if failure.kind == "rate_limit" and failure.retry_after:
+            self._ready = {**(self._ready or {}), entry.bit: now + failure.retry_after}
+        if failure.kind == "timeout" and self._was_short(now):
+            health.probed(state, probe=self._probe)
+            return
+        pace = state.streams if self._wish.stream else state.whole
+        if failure.kind == "timeout":
+            pace.measured(now - self._at, now)
+        elif failure.kind not in FINAL:
+            pace.missed(now)
+        self._judge(entry, failure, now, probe=self._probe)
 
     def answered(self, now: float, headers: Mapping[str, str]) -> None:
         """The answer has begun. What is left of Azure's quotas is in its headers."""
-        raise NotImplementedError
+        entry = self._entry
+        if entry is None:
+            return
+        state = entry.state
+        self._known = True
+        if (said := quota.read(headers, now)) is not None:
+            state.quota = said
+        if not self._wish.stream:
+            state.whole.measured(now - self._at, now)
+        if state.until:
+            health.well(self._trip.states, state, asked_at=self._at, now=now)
+        state.succeeded(now)
 
     def ended(self, now: float, tokens: int, first_token: float | None, *, good: bool) -> None:
         """What was answered has ended, or was given up by the client: called once after `answered`, and once instead
         of `failed` when the client left before an answer. first_token: seconds from the attempt's beginning; None: it
         was no stream. good: False for a stream that broke off."""
-        raise NotImplementedError
+        entry = self._entry
+        if entry is None:
+            return
+        state = entry.state
+        self._back(entry, tokens)
+        if first_token is not None:
+            state.streams.measured(first_token, now)
+        if not self._known:
+            health.probed(state, probe=self._probe)
+        elif not good:
+            state.not_succeeded()
+            self._judge(entry, BROKE_OFF, now, probe=False)
+
+    def _back(self, entry: Entry, spent: int) -> None:
+        self._entry = None
+        tokens = self._wish.tokens
+        entry.state.back(tokens, spent, self._at)
+        if entry.bounded:
+            self._trip.capacity.settle(entry.deployment, self._at, tokens, spent)
+
+    def _judge(self, entry: Entry, failure: Failure, now: float, *, probe: bool) -> None:
+        trip = self._trip
+        health.failed(
+            trip.states, entry.state, failure, trip.settings,
+            cooldown=entry.cooldown, asked_at=self._at, probe=probe, now=now,
+        )  # fmt: skip
+
+    def _was_short(self, now: float) -> bool:
+        """Whether the client's own deadline ended the attempt, sooner than the deployment can be blamed for."""
+        return now >= self._wish.deadline - GRACE and now - self._at < (self._timeout or PATIENCE) - GRACE
+
+    def _another(self, now: float) -> bool:
+        asked = self._asked
+        return any(not e.bit & asked and e.state.until <= now for e in self._lineup.entries)
+
+    def _allowed(self) -> int:
+        """-> how often this call may wait and ask again."""
+        settings, asked = self._trip.settings, self._wish.num_retries
+        if asked is not None:
+            return max(min(asked, settings.most_retries), 0)
+        kind = self._last.kind if self._last is not None else None
+        return settings.retries.get(kind, settings.num_retries) if kind is not None else settings.num_retries
+
+    def _wait_or_over(self, now: float) -> Step:
+        allowed = self._allowed()
+        if self.retries < allowed:
+            seconds = self._until_ready(now, last=self.retries == allowed - 1)
+            if seconds <= self._trip.settings.longest_wait and now + seconds < self._wish.deadline:
+                self.retries += 1
+                self._asked = 0
+                self._wait_until = now + seconds
+                return Wait(seconds)
+        return self._over(now)
+
+    def _until_ready(self, now: float, *, last: bool) -> float:
+        """-> seconds until it is worth asking again. The last of several retries goes by a rate limit's end, which is
+        known, rather than by the hope that what has failed twice is well again."""
+        trip = self._trip
+        known = [end - now for e in self._lineup.entries if (end := self._limit_end(e, now)) > now]
+        limit = min(known, default=inf) + min(0.25, 0.05 * min(known, default=0)) * trip.rng.random()
+        if len(known) == len(self._lineup.entries):
+            return limit
+        if last and self.retries and limit <= trip.settings.longest_wait and now + limit < self._wish.deadline:
+            return limit
+        backoff = FIRST_BACKOFF * 2.0 ** min(self.retries, 10) * (0.75 + trip.rng.random() / 2)
+        return min(limit, backoff, LONGEST_BACKOFF)
+
+    def _limit_end(self, entry: Entry, now: float) -> float:
+        """-> when a rate limit ends; 0: it has none, as far as is known."""
+        state = entry.state
+        if now < state.until:
+            return state.until if state.limited else 0.0
+        return 0.0 if self._ready is None else self._ready.get(entry.bit, 0.0)
+
+    def _over(self, now: float) -> Over:
+        entries = self._lineup.entries
+        limits = [end for e in entries if (end := self._limit_end(e, now)) > now]
+        if self._last is not None:
+            why: Literal["failed", "limited", "down"] = "limited" if self._only_limits else "failed"
+        else:
+            why = "limited" if limits else "down"
+        ends = limits + [e.state.until for e in entries if now < e.state.until and not e.state.limited]
+        return Over(why, max(min(ends) - now, 0.0) if ends else None)

@@ -6,8 +6,9 @@ deployment does not speak the client's language, translators go between, with ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from shared.catalog import Deployment
 from shared.endpoints import Endpoint, Shape
 from shared.transform.chat import ChatAnswer, ChatStream, chat_request
 from shared.transform.count import CountExchange
@@ -19,7 +20,7 @@ from shared.transform.moderations import ModerationsExchange
 from shared.transform.relayed import RelayedExchange
 from shared.transform.translated import TRANSLATORS, TranslatedExchange
 
-__all__ = ["SHAPES", "Answer", "Asked", "Exchange", "Joining", "Part", "Stream", "answers", "exchange"]
+__all__ = ["SHAPES", "Answer", "Asked", "Exchange", "Joining", "Part", "Stream", "answering", "answers", "exchange"]
 
 
 class ChatExchange:
@@ -86,6 +87,12 @@ def answers(endpoint: Endpoint, serves: frozenset[Shape]) -> bool:
     if endpoint.name not in _TRANSLATED:
         return False
     return any((shape, own) in TRANSLATORS or (shape != "chat" and ("chat", own) in TRANSLATORS) for own in serves)
+
+
+def answering(endpoint: Endpoint, deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
+    """Those that speak the endpoint's own language, else those that are translated to; none when nobody can answer."""
+    found = [deployment for deployment in deployments if answers(endpoint, deployment.serves)]
+    return tuple([deployment for deployment in found if endpoint.shape in deployment.serves] or found)
 
 
 _TRANSLATED = frozenset({"chat_completions", "completions", "responses_create", "messages"})

@@ -113,6 +113,10 @@ class ChatStream(EventCutter):
         self._tier: Any = None
         self.usage: Usage | None = None
 
+    @property
+    def begun(self) -> bool:
+        return self._deltas > 0 or self._finished or self.done
+
     def error_event(self, error: ApiError) -> bytes:
         return error.event()
 

@@ -21,7 +21,7 @@ class EventCutter(ABC):
         self._finished = False
         """The upstream has said that the answer is whole, though not that nothing follows."""
         self.done = False
-        self.failed = False
+        self.told: ApiError | None = None
         self.model = ""
         self.error: ApiError | None = None
 
@@ -55,6 +55,10 @@ class EventCutter(ABC):
     def _fail(self, error: ApiError) -> None:
         """The stream ends here, with this error."""
         self.error = error
+
+    def _tell(self, error: ApiError) -> None:
+        """The client is told of this failure by the upstream's own event."""
+        self.told = error
 
     @abstractmethod
     def _event(self, data: bytes) -> bytes: ...

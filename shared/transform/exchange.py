@@ -73,6 +73,13 @@ class Stream(Protocol):
     """One streamed answer: upstream bytes in, whole events for the client out."""
 
     error: ApiError | None
+    told: ApiError | None
+    """The failure that the upstream has told the client of, in the client's own language."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of the answer itself has come, rather than only that there will be one."""
+        ...
 
     @property
     def model(self) -> str: ...
@@ -80,11 +87,6 @@ class Stream(Protocol):
     @property
     def done(self) -> bool:
         """The upstream has said that it is done: nothing of worth follows."""
-        ...
-
-    @property
-    def failed(self) -> bool:
-        """The upstream has told the client, in the client's own language, that it failed."""
         ...
 
     @property

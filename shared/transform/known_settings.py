@@ -10,6 +10,7 @@ from shared.config import BASE_NAMES, File, Params, suggestion
 from shared.document import Document, Path
 from shared.errors import Problem
 from shared.transform.models import MODES
+from shared.transform.router_names import FROM_SETTINGS
 from shared.transform.terms import RATE_NAMES, is_rate
 
 BODY_DEFAULTS = frozenset(
@@ -22,7 +23,7 @@ BODY_DEFAULTS = frozenset(
 
 NOTED = frozenset(
     "custom_llm_provider max_retries num_retries "
-    "organization stream_timeout max_parallel_requests tags rpm_limit tpm_limit supports_system_message "
+    "organization max_parallel_requests tag_regex rpm_limit tpm_limit supports_system_message "
     "use_in_pass_through merge_reasoning_content_in_choices configurable_clientside_auth_params "
     "cache_control_injection_points mock_response max_budget budget_duration "
     "cache_creation_input_audio_token_cost citation_cost_per_token code_interpreter_cost_per_session "
@@ -94,5 +95,6 @@ def unknown_settings(file: File, document: Document) -> list[str]:
     warnings += [
         f"line {document.line((section, name))}: {section}.{name} is not read"
         for name in (file.settings.model_extra or {})
+        if name not in FROM_SETTINGS
     ]
     return warnings

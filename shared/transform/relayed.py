@@ -215,8 +215,10 @@ class PassedStream:
         """Whether its length is the upstream's."""
         self.error: ApiError | None = None
         self.done = False
-        self.failed = False
+        self.told: ApiError | None = None
         self.ended = False
+        self.begun = True
+        """Of a file every byte is content."""
 
     def feed(self, chunk: bytes) -> bytes:
         return self._rewrite.feed(chunk) if self._rewrite else chunk

@@ -7,11 +7,11 @@ api-version (entry, URL, environment). Pure: the environment is an argument.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.catalog import Catalog, Deployment, Family, Provider
-from shared.config import BASE_NAMES, Config, Entry, File, Params
+from shared.config import BASE_NAMES, Config, Entry, File, Params, params_at
 from shared.document import Document, Path
 from shared.errors import BadSetting, ConfigError
 from shared.transform.credentials import credential_of
@@ -24,6 +24,7 @@ from shared.transform.known_settings import (
     unknown_settings,
 )
 from shared.transform.models import facts_of
+from shared.transform.router_config import matters, read_router, without_a_region
 from shared.transform.serving import mode_of, shapes_of
 from shared.transform.surfaces import OPENAI_ROOT, Place, for_claude, is_azure_host, locate
 from shared.transform.terms import terms_of
@@ -50,14 +51,14 @@ def resolve(
 
     trusted_hosts: hosts outside of Azure's domains that may be given Entra tokens.
     """
-    file, problems = config.file, list(config.problems)
-    warnings = unknown_settings(file, document)
+    file, routing = config.file, read_router(config, document)
+    problems = [*filter(matters, config.problems), *routing.problems]
+    warnings = unknown_settings(file, document) + routing.warnings
     found: dict[str, list[Deployment]] = {}
     facts: dict[str, dict[str, Any]] = {}
-    names = _Names(file, environ, frozenset(h.lower() for h in trusted_hosts))
+    names = _Names(file, environ, frozenset(h.lower() for h in trusted_hosts), tags_count=routing.tags_count)
     for index in range(len(document.data["model_list"])):
-        section = "params" if document.at(("model_list", index, "params")) else "litellm_params"
-        path: Path = ("model_list", index, section)
+        path = params_at(document, index)
         problems += unknown_params(path, document, warnings)
         if index in config.incomplete or not (entry := config.entries.get(index)):
             continue
@@ -69,15 +70,19 @@ def resolve(
             continue
         found.setdefault(entry.model_name, []).append(deployment)
         facts.setdefault(entry.model_name, facts_of(deployment, entry.model_info.model_dump(exclude_none=True)))
+    for name, alias in routing.second_names.items():
+        found[name] = [replace(deployment, alias=name) for deployment in found.get(alias, [])]
+        facts[name] = facts.get(alias, {})
     catalog = Catalog(
         {a: tuple(rows) for a, rows in found.items()},
         tuple(warnings),
         store_rules(file),
         file.settings.default_models,
         facts,
+        routing.settings,
     )
     if not problems:  # else an entry that keeps the objects may be among those that failed
-        problems = unknown_resources(catalog, file, document)
+        problems = unknown_resources(catalog, file, document) + without_a_region(catalog, document)
     if problems:
         raise ConfigError(problems)
     return catalog
@@ -86,16 +91,15 @@ def resolve(
 class _Names:
     """Turns entries into deployments; keeps what holds for all of them."""
 
-    def __init__(self, file: File, environ: Mapping[str, str], trusted: frozenset[str]) -> None:
+    def __init__(self, file: File, environ: Mapping[str, str], trusted: frozenset[str], *, tags_count: bool) -> None:
         self._settings = file.settings
         self._environ = environ
         self._trusted = trusted
+        self._tags_count = tags_count
 
     def deployment(self, entry: Entry, number: int) -> Deployment:
         params, info = entry.params, entry.model_info
-        if "*" in entry.model_name or "*" in params.model:
-            raise BadSetting("model", "wildcards are not served", "write one entry for each deployment")
-        named = _named(params)
+        named = _named(entry)
         model = (params.base_model or info.base_model or "").rpartition("/")[2] or named.deployment
         mode = _mode(entry, named, model)
         place = self._place(params, named)
@@ -107,6 +111,7 @@ class _Names:
         name = place.deployment or named.deployment
         resource = _resource(place)
         drop = self._settings.drop_params if params.drop_params is None else params.drop_params
+        terms = terms_of(entry, named.deployment if _names_a_model(named, place) else "")
         return Deployment(
             id=f"{resource}/{name}",
             alias=entry.model_name,
@@ -122,7 +127,7 @@ class _Names:
             mode=mode,
             serves=shapes_of(mode, place.surface),
             credential=credential,
-            order=_first(params.order, entry.order, 1),
+            order=_first(params.order, entry.order, 0 if terms.provisioned else 1),
             weight=_first(params.weight, entry.weight, None),
             tpm=_first(params.tpm, entry.tpm, None),
             rpm=_first(params.rpm, entry.rpm, None),
@@ -131,7 +136,10 @@ class _Names:
             dropped_params=frozenset(params.additional_drop_params),
             defaults=_body_defaults(params),
             timeout=params.timeout,
-            terms=terms_of(entry, named.deployment if _names_a_model(named, place) else ""),
+            stream_timeout=params.stream_timeout,
+            cooldown=params.cooldown_time,
+            tags=frozenset(params.tags) if self._tags_count else frozenset(),
+            terms=terms,
         )
 
     def _place(self, params: Params, named: _Named) -> Place:
@@ -155,8 +163,11 @@ class _Names:
             )
 
 
-def _named(params: Params) -> _Named:
+def _named(entry: Entry) -> _Named:
     """The provider, deployment and family prefix in `model`."""
+    params = entry.params
+    if "*" in entry.model_name or "*" in params.model:
+        raise BadSetting("model", "wildcards are not served", "write one entry for each deployment")
     first, slash, rest = params.model.partition("/")
     if slash and first in PROVIDERS:
         provider = first

@@ -65,10 +65,15 @@ class EventStream(EventCutter):
         self._charged: Usage | None = NOTHING if kept else None
         self._written = 0
         self._deltas = 0
+        self._has_begun = False
         self._sent = 0
         self._hide_usage = client.shape in ("chat", "completions") and not _wants_usage(body)
         self.said: Json = {}
         """What the events told of the response that they make up: its id (not sealed), state and usage."""
+
+    @property
+    def begun(self) -> bool:
+        return self._has_begun
 
     def error_event(self, error: ApiError) -> bytes:
         return self._client.error(error, self._sent)
@@ -114,10 +119,10 @@ class EventStream(EventCutter):
         if kind == "response.failed":
             response = event.get("response")
             error = response.get("error") if isinstance(response, dict) else None
-            self.failed = True
-            if not self._translators:  # the client's own language: told as it is, but for names
-                return None
             data = orjson.dumps({"error": error or {}})
+            told = self._public(error, data)
+            self._tell(told)
+            return told if self._translators else None  # the client's own language: told as it is, but for names
         elif kind == "error" and "error" not in event:
             error = event
             data = orjson.dumps({"error": {k: event.get(k) for k in ("message", "code", "param")}})
@@ -125,6 +130,9 @@ class EventStream(EventCutter):
             error = event["error"]
         else:
             return None
+        return self._public(error, data)
+
+    def _public(self, error: Any, data: bytes) -> ApiError:
         code = str(error.get("code") or error.get("type") or "") if isinstance(error, dict) else ""
         return from_upstream(status_of_code(code), {}, data, self._deployment.hidden_names())
 
@@ -136,6 +144,7 @@ class EventStream(EventCutter):
         written = _written(event)
         self._written += written
         self._deltas += written > 0
+        self._has_begun = self._has_begun or written > 0 or not _is_opening(event)
         inner = event.get("response") or event.get("message")
         if isinstance(inner, dict) and "response" in event:
             self.said = {name: inner[name] for name in _TOLD if name in inner}
@@ -168,6 +177,21 @@ class EventStream(EventCutter):
         for stage, translator in enumerate(self._translators):
             out += [self._translated(event, stage + 1) for event in translator.end()]
         return b"".join(out) + self._client.end()
+
+
+_OPENING = frozenset(
+    "response.created response.queued response.in_progress response.output_item.added response.content_part.added "
+    "response.reasoning_summary_part.added response.failed message_start content_block_start ping error".split()
+)
+
+
+def _is_opening(event: Json) -> bool:
+    """Whether it is of those that come before an answer's own content, and say only that there will be one."""
+    choices = event.get("choices")
+    if not isinstance(choices, list):
+        return event.get("type") in _OPENING
+    deltas = [choice.get("delta") for choice in choices if isinstance(choice, dict)]
+    return not any(isinstance(delta, dict) and (delta.get("content") or delta.get("tool_calls")) for delta in deltas)
 
 
 _TOLD = ("id", "status", "background", "created_at", "usage", "service_tier")

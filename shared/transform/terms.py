@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Any
 
 from shared.catalog import Ptu, Sku, Terms
 from shared.config import Entry, PtuGiven
 from shared.errors import BadSetting
+from shared.zones import Zone
 
 _CLASSES: dict[str, tuple[str, ...]] = {
     "input_cost_per_token": ("input",),
@@ -76,7 +77,7 @@ def terms_of(entry: Entry, known_model: str) -> Terms:
     params, info = entry.params, entry.model_info
     base = params.base_model or info.base_model or ""
     sku, given, area = _sku(params.sku or info.sku, base)
-    region, around = _region(params.region or info.region or "")
+    region, around = place_of(params.region or info.region or "")
     ptu = params.ptu or info.ptu
     if ptu and not given:
         sku = "GlobalProvisionedManaged"
@@ -93,13 +94,10 @@ def terms_of(entry: Entry, known_model: str) -> Terms:
     )
 
 
-type Area = Literal["", "eu", "us"]
-
-
-def _sku(given: str | None, base: str) -> tuple[Sku, bool, Area]:
+def _sku(given: str | None, base: str) -> tuple[Sku, bool, Zone]:
     """The SKU, whether somebody said so, and the data zone that base_model names (`azure/eu/gpt-4o-2024-08-06`)."""
     parts = base.lower().split("/")[:-1]
-    area: Area = "eu" if "eu" in parts else "us" if "us" in parts else ""
+    area: Zone = "eu" if "eu" in parts else "us" if "us" in parts else ""
     if given:
         found = _SKUS.get(re.sub(r"[^a-z]", "", given.lower()))
         if found is None:
@@ -111,7 +109,7 @@ def _sku(given: str | None, base: str) -> tuple[Sku, bool, Area]:
     return "GlobalStandard", "global" in parts or "global-standard" in parts, ""
 
 
-def _region(given: str) -> tuple[str, Area]:
+def place_of(given: str) -> tuple[str, Zone]:
     """The region, or the part of the world that the seed's `region_name: eu` means."""
     name = re.sub(r"[\s_-]+", "", given).lower()
     if name in ("eu", "us"):
@@ -137,7 +135,7 @@ def _ptu(given: PtuGiven) -> Ptu:
     if given.hourly_cost is not None:
         dollars = _dollars("ptu", given.hourly_cost, Decimal(10_000_000), "the price of an hour of all units in USD")
         hourly = int((dollars * 10**9).quantize(Decimal(1), ROUND_HALF_UP))
-    return Ptu(given.units, hourly, given.capacity_tokens_per_hour, given.output_weight)
+    return Ptu(given.units, hourly, given.capacity_tokens_per_hour, given.output_weight, given.whole_share)
 
 
 def _rates(given: dict[str, Any]) -> dict[str, int]:

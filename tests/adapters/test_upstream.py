@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from random import Random
 from typing import Any
 
@@ -231,6 +233,35 @@ def test_time_limit_is_for_the_head_only(fake: FakeAzure) -> None:
         assert (await read(await scene.open(body=STREAM, timeout=0.3))).endswith(b"[DONE]\n\n")
 
     play(fake, work)
+
+
+def test_silence_within_an_answer(fake: FakeAzure) -> None:
+    fake.add_fault("pause", after=3, seconds=30)
+    assert failing(fake, body=STREAM, idle=0.2).kind == "timeout"
+    assert fake.wait_idle(5)
+    assert last_upstream(fake).closed_early
+
+
+def test_silence_before_an_answer_is_not_within_it(fake: FakeAzure) -> None:
+    """Nor is one call's patience that of the next on the same connection."""
+    fake.add_fault("slow_first_byte", seconds=0.6)
+
+    async def work(scene: Scene) -> None:
+        assert (await read(await scene.open(idle=0.2))).startswith(b"{")
+        fake.add_fault("pause", after=3, seconds=0.6)
+        assert (await read(await scene.open(body=STREAM))).endswith(b"[DONE]\n\n")
+
+    play(fake, work)
+
+
+def test_no_connection_in_time(fake: FakeAzure) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as queue:
+        for _ in range(4):  # whoever comes after those that fill the queue is not even refused
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        assert failing(fake, url=url, connect=0.2, timeout=20).kind == "unreachable"
 
 
 def test_caller_that_is_cancelled_closes_the_connection(fake: FakeAzure) -> None:

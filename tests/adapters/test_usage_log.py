@@ -258,6 +258,7 @@ def test_counters_of_every_outcome() -> None:
         "reasoning_tokens": 20, "audio_input_tokens": 25, "audio_output_tokens": 30, "latency_ms": 500,
         "cache_write_tokens": 0, "image_input_tokens": 0, "image_output_tokens": 0, "training_tokens": 0, "images": 0,
         "characters": 0, "audio_ms": 0, "video_ms": 0, "cache_write_1h_tokens": 0, "cost_nanos": 0, "unpriced": 0,
+        "spilled": 0, "spill_nanos": 0,
     }  # fmt: skip
 
 

@@ -77,6 +77,12 @@ def test_files_of_a_day(azurite: Any) -> None:
         for name in charges.NUMBERS:
             assert sum(int(row[name]) for row in plain) == wanted[name], name
         assert sum(from_usd(row["cost_usd"]) for row in plain) == wanted["cost_nanos"]
+        assert sum(from_usd(row["spill_cost_usd"]) for row in plain) == wanted["spill_nanos"] > 0
+        assert {(row["capacity"] in ("spill", "azure-spill"), row["spilled"] > "0") for row in plain} == {
+            (False, False),
+            (True, True),
+        }
+        assert {row["served_model"] for row in plain} == {"", "gpt-4o-mini"}
         assert sum(from_usd(row["ptu_cost_usd"]) for row in plain) == 3 * FEE + 3
         assert [from_usd(row["ptu_cost_usd"]) for row in plain if row["key"] == "(idle PTU)"] == [3]
 
@@ -86,6 +92,11 @@ def test_files_of_a_day(azurite: Any) -> None:
             assert sum(from_usd(row[cost]) for row in rows) == wanted["cost_nanos"] + 3 * FEE + 3
         assert sum(int(row["x_Requests"]) for row in rows) == len(records)
         assert sum(int(row["x_Unpriced"]) for row in rows) == wanted["unpriced"] > 0
+        spilled = [row for row in rows if row["x_Capacity"] in ("spill", "azure-spill")]
+        assert sum(int(row["x_Spilled"]) for row in spilled) == wanted["spilled"] > 0
+        assert sum(from_usd(row["BilledCost"]) for row in spilled) == wanted["spill_nanos"]
+        assert sum(from_usd(row["x_SpillCost"]) for row in rows) == wanted["spill_nanos"]
+        assert {row["x_ServedModel"] for row in rows} == {"", "gpt-4o-mini"}
 
         assert (await export_days(desk, now)).blobs == []
         again = await ledger_export(ExportAsked.model_validate({"from": day, "to": day}), ADMIN, desk)

@@ -12,6 +12,7 @@ from shared.adapters.book_tables import Share, shares
 from shared.books.days import midnight
 from shared.money import from_usd
 from shared.operations import ptu
+from shared.operations.compaction import CompactReport, compact_day
 from shared.operations.ledger import split_hours
 from shared.operations.ptu import PtuAsked, ptu_list
 from shared.operations.usage import UsageAsked, usage
@@ -30,6 +31,14 @@ def config(*names: str, ptu: str) -> str:
     return "model_list:\n" + "".join(entry.format(name, ptu) for name in names)
 
 
+SPILL = """
+- model_name: one
+  litellm_params: {model: azure/std, api_base: 'https://RESOURCE.openai.azure.com', api_key: k-1}
+- model_name: two
+  litellm_params: {model: azure/std, api_base: 'https://RESOURCE.openai.azure.com', api_key: k-1}
+"""
+
+
 def resource(day: date) -> str:
     return f"res{day:%Y%m}"
 
@@ -45,9 +54,9 @@ def play(azurite: Any, work: Any, text: str) -> None:
 
 
 def call(number: int, at: datetime, tokens: int, **changed: Any) -> Any:
-    key = changed.pop("key", "1")
+    key, served = changed.pop("key", "1"), changed.pop("served", "gpt-4o")
     return books.a_record(
-        number, at=at.timestamp(), key_id=key * 64, key_name=f"key-{key}", deployment=f"{resource(at.date())}/gpt-4o",
+        number, at=at.timestamp(), key_id=key * 64, key_name=f"key-{key}", deployment=f"{resource(at.date())}/{served}",
         usage=Usage(tokens + 50, 10, 50), **changed,
     )  # fmt: skip
 
@@ -146,6 +155,48 @@ def test_hours_wait_for_a_price(azurite: Any, monkeypatch: pytest.MonkeyPatch) -
         assert report.hours == 48
 
     play(azurite, work, config("gpt-4o", ptu="units: 10"))
+
+
+def test_what_spilled_over_stands_beside_its_deployment(azurite: Any) -> None:
+    """It has used nothing of the deployment, so that it pays no share; what the calls cost is shown."""
+
+    async def work(desk: TestDesk, day: date) -> None:
+        noon = midnight(day) + 12 * HOUR
+        desk.config += SPILL.replace("RESOURCE", resource(day))
+        await run(desk, noon)
+        price = books.Cost(70_000)
+        calls = [
+            call(1, noon, 100, capacity="ptu", alias="one"),
+            call(2, noon, 900, capacity="azure-spill", alias="one", cost=price),
+            call(3, noon, 900, capacity="azure-spill", alias="one", cost=price, key="2"),
+            call(4, noon, 900, capacity="spill", alias="two", key="2", cost=price, served="std"),
+            call(5, noon, 900, capacity="spill", alias="other", key="3", cost=price, served="std"),
+            call(6, noon, 900, capacity="", alias="two", key="2", cost=price, served="std"),
+        ]
+        await books.write(books.log_of(desk.tables, "ptu", noon), calls)
+        await run(desk, noon + 2 * HOUR)
+        twelve = [(s.payer.key_name if s.payer else "", s.nanos) for s in await parts(desk, day) if s.hour == 12]
+        assert twelve == [("key-1", 2 * 10**9), ("", 0)]
+        for _ in range(2):
+            told = await ptu_list(PtuAsked.model_validate({"from": day, "to": day}), READER, desk)
+            shown = [(r.deployment, r.key, r.model, r.cost_usd, r.spilled, r.spill_cost_usd) for r in told.rows]
+            assert shown == [
+                ("one#1", "key-1", "one", "2", 1, "0.00007"),
+                ("one#1", "key-2", "one", "0", 1, "0.00007"),
+                ("one#1", "key-2", "two", "0", 1, "0.00007"),
+                ("one#1", "key-3", "other", "0", 1, "0.00007"),
+                ("one#1", "(idle PTU)", "", "4", 0, "0"),  # the hours before noon
+            ]
+            assert (told.cost_usd, told.idle_usd, told.spilled, told.spill_cost_usd) == ("6", "4", 4, "0.00028")
+            desk.clock.now = (noon + timedelta(days=4)).timestamp()
+            await compact_day(desk, day, noon + timedelta(days=4), CompactReport(), first_time=True)
+        desk.config = config("three", ptu="units: 1")  # it names none of these deployments any more
+        told = await ptu_list(PtuAsked.model_validate({"from": day, "to": day, "deployment": "one#1"}), READER, desk)
+        assert (told.spilled, told.cost_usd) == (0, "6")
+        told = await ptu_list(PtuAsked.model_validate({"from": day, "to": day}), READER, desk)
+        assert (told.spilled, {row.deployment for row in told.rows if row.spilled}) == (4, {""})
+
+    play(azurite, work, config("one", ptu="units: 10, hourly_cost: 2"))
 
 
 def test_the_same_hour_divided_twice(azurite: Any) -> None:

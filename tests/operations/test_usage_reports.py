@@ -76,7 +76,7 @@ def expected(records: list[UsageRecord], by: tuple[str, ...]) -> dict[tuple[str,
 
 def shown(records: list[UsageRecord]) -> dict[str, Any]:
     sums = books.sums_of(records)
-    return {name: sums[name] for name in COUNTED} | {"cost": sums["cost_nanos"]}
+    return {name: sums[name] for name in COUNTED} | {"cost": sums["cost_nanos"], "spill": sums["spill_nanos"]}
 
 
 def found(rows: list[UsageRow], by: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, Any]]:
@@ -89,7 +89,8 @@ def found(rows: list[UsageRow], by: tuple[str, ...]) -> dict[tuple[str, ...], di
 
 
 def figures(row: Figures) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in COUNTED} | {"cost": from_usd(row.cost_usd)}
+    money = {"cost": from_usd(row.cost_usd), "spill": from_usd(row.spill_cost_usd)}
+    return {name: getattr(row, name) for name in COUNTED} | money
 
 
 def test_every_dimension_and_some_pairs(play: Callable[[Work], None]) -> None:
@@ -199,9 +200,10 @@ def test_single_calls_newest_first(play: Callable[[Work], None]) -> None:
                 break
             asked["cursor"] = told.next
         assert got == newest
-        assert sum(
-            [from_usd(row.cost_usd) for row in (await calls_list(CallsAsked(limit=1000), READER, desk)).rows]
-        ) == sum(r.cost.nanos for r in records)
+        rows = (await calls_list(CallsAsked(limit=1000), READER, desk)).rows
+        assert sum(from_usd(row.cost_usd) for row in rows) == sum(r.cost.nanos for r in records)
+        served = {r.request_id: (r.capacity, r.served_alias) for r in records}
+        assert {row.request_id: (row.capacity, row.served_model) for row in rows} == served
 
     play(work)
 

@@ -38,6 +38,8 @@ def test_every_pure_module_is_named_as_such() -> None:
         "adapters",
         "manage",
         "gateway",
+        "attempts",
+        "asking",
         "delivery",
         "call",
         "pump",

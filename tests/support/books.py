@@ -18,12 +18,13 @@ from shared.adapters.tables import Tables
 from shared.adapters.usage_log import TableUsageLog
 from shared.books.days import midnight
 from shared.books.sums import COUNTERS, Sums, counted, nothing
-from shared.types import Cost, Row, Usage, UsageRecord
+from shared.types import CapacityTier, Cost, Row, Usage, UsageRecord
 from tests.support.doubles import Clock, Lines, a_record
 
 KEYS = {f"{n}" * 64: (f"key-{n}", team) for n, team in ((1, "red"), (2, "red"), (3, "blue"), (4, ""))}
 ALIASES = {"gpt-4o": "main/gpt-4o", "gpt-4o-mini": "main/mini", "team/image": "eu/image"}
 OUTCOMES = ("ok", "ok", "ok", "ok", "client_closed", "upstream_error", "client_error")
+CAPACITIES: tuple[CapacityTier, ...] = ("", "", "ptu", "spill", "azure-spill")
 TAGS: tuple[tuple[str, ...], ...] = ((), (), ("alpha",), ("alpha", "project=x"), ("beta",))
 _months = itertools.count(0)
 
@@ -61,6 +62,8 @@ def random_call(rng: Random, number: int, day: date, keys: int = 4) -> UsageReco
         cost=Cost(0, False) if unpriced else Cost(rng.randrange(10**9), True, "azure-retail 2026-08-11"),
         tags=rng.choice(TAGS),
         user=rng.choice(("", "ann", "bob")),
+        capacity=rng.choice(CAPACITIES),
+        served_alias=rng.choice(("", "", "gpt-4o-mini")),
     )
 
 
@@ -120,7 +123,9 @@ def sums_of(records: Iterable[UsageRecord]) -> Sums:
             "failed": record.outcome not in ("ok", "client_closed"),
             "estimated": usage.estimated,
             "unpriced": not record.cost.priced,
+            "spilled": record.capacity in ("spill", "azure-spill"),
             "cost_nanos": record.cost.nanos,
+            "spill_nanos": record.cost.nanos if record.capacity in ("spill", "azure-spill") else 0,
             "audio_ms": round(usage.audio_seconds * 1000),
             "video_ms": round(usage.video_seconds * 1000),
             "latency_ms": round(round(record.latency * 1000, 1)),

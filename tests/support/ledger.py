@@ -15,7 +15,7 @@ from azure.data.tables import TableServiceClient
 
 type Row = dict[str, Any]
 COUNTED = ("requests", "failed", "estimated", "input_tokens", "output_tokens", "cached_input_tokens",
-           "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cost_nanos", "unpriced")  # fmt: skip
+           "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cost_nanos", "unpriced", "spilled", "spill_nanos")  # fmt: skip
 
 
 class Ledger:
@@ -58,5 +58,7 @@ def sum_of(events: list[Row]) -> Row:
     """The same sums, from events."""
     counted = {name: sum(int(event.get(name) or 0) for event in events) for name in COUNTED}
     counted["requests"] = len(events)
+    spilled = [event["cost_nanos"] for event in events if event.get("capacity") in ("spill", "azure-spill")]
+    counted["spilled"], counted["spill_nanos"] = len(spilled), sum(spilled)
     counted["failed"] = sum(event["outcome"] not in ("ok", "client_closed") for event in events)
     return counted

@@ -6,7 +6,7 @@ Owns the aliases and the YAML. Knows nothing of how a gateway is started.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local.fake_azure import FakeAzure
@@ -14,6 +14,8 @@ from local.fake_azure import FakeAzure
 DATED = "2024-10-21"
 PREVIEW = "2025-04-01-preview"
 type Row = tuple[str, dict[str, Any], dict[str, Any]]
+UNMOVED: dict[str, Any] = {"num_retries": 0, "disable_cooldowns": True}
+"""What a test does to a deployment is over with the test: nobody waits and asks again, and nobody rests."""
 
 
 def aliases(fake: FakeAzure) -> list[Row]:
@@ -94,8 +96,8 @@ def aliases(fake: FakeAzure) -> list[Row]:
     ]
 
 
-def config_text(rows: Iterable[Row]) -> str:
-    """The rows as YAML (its values are written as JSON, which YAML includes)."""
+def config_text(rows: Iterable[Row], router: Mapping[str, Any] = UNMOVED) -> str:
+    """The rows and router_settings as YAML (its values are written as JSON, which YAML includes)."""
     lines = ["model_list:"]
     for alias, parameters, information in rows:
         lines += [f"  - model_name: {json.dumps(alias)}", "    litellm_params:"]
@@ -103,4 +105,4 @@ def config_text(rows: Iterable[Row]) -> str:
         if information:
             lines.append("    model_info:")
             lines += [f"      {name}: {json.dumps(value)}" for name, value in information.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, f"router_settings: {json.dumps(router)}"]) + "\n"

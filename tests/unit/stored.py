@@ -13,6 +13,7 @@ from shared.adapters.form import open_form
 from shared.admission import Admission
 from shared.call import Call
 from shared.catalog import Catalog
+from shared.choices import Choices
 from shared.endpoints import ENDPOINTS
 from shared.errors import ApiError
 from shared.ids import Keyring
@@ -99,7 +100,8 @@ def admitted(made: Call, found: Catalog | None = None) -> Call:
 
     async def work() -> None:
         try:
-            await Admission(found, Registry(found, RING)).admit(made)
+            registry = Registry(found, RING)
+            await Admission(found, registry, Choices(found, registry)).admit(made)
         finally:
             if made.request.form:
                 await made.request.form.discard()

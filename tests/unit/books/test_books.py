@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
@@ -29,6 +30,7 @@ from shared.books.focus import focus_rows
 from shared.books.ptu import Payer, payer_of, split, weighted
 from shared.books.reports import Only, Report, Use
 from shared.books.sums import COUNTERS, add, counted, difference, hour_of, is_nothing, nothing, total
+from shared.types import Cost
 from tests.support.doubles import a_record
 
 
@@ -60,14 +62,36 @@ def test_counters_are_those_that_are_written() -> None:
 
 def test_events_count_as_their_writer_counts_them() -> None:
     """The usage log adds to its totals what this reads from its events."""
-    for outcome in ("ok", "client_error", "client_closed", "unfinished"):
-        record = a_record(outcome=outcome, latency=0.00246)
+    for outcome, capacity in itertools.product(
+        ("ok", "client_error", "client_closed", "unfinished"), ("", "ptu", "spill", "azure-spill")
+    ):
+        record = a_record(outcome=outcome, latency=0.00246, capacity=capacity, served_alias="other")
         values: dict[str, Any] = nothing()
         ledger_event.count(values, record)
-        assert counted(ledger_event.ledger_event(record)) == values
-    sums = nothing() | {"requests": 7, "failed": 2, "estimated": 3, "cost_nanos": 10**12}
+        event = ledger_event.ledger_event(record)
+        assert counted(event) == values
+        paid_by_use = capacity in ("spill", "azure-spill")
+        assert (values["spilled"], values["spill_nanos"]) == ((1, record.cost.nanos) if paid_by_use else (0, 0))
+        assert (event.get("capacity", ""), event["served_alias"]) == (capacity, "other")
+    sums = nothing() | {
+        "requests": 7,
+        "failed": 2,
+        "estimated": 3,
+        "cost_nanos": 10**12,
+        "spilled": 2,
+        "spill_nanos": 9,
+    }
     event = ledger_event.sum_event("sum-1", 1e9, {"key_name": "k", "team": "", "alias": "a"}, sums)
     assert counted(event) == sums
+
+
+def test_events_of_before_there_was_routing_have_nothing_spilled() -> None:
+    event = ledger_event.ledger_event(a_record(cost=Cost(70)))
+    assert not {"capacity", "served_alias"} & set(event)
+    sums = counted(event)
+    assert (sums["cost_nanos"], sums["spilled"], sums["spill_nanos"]) == (70, 0, 0)
+    old = {name: value for name, value in sums.items() if not name.startswith("spill")}
+    assert total([old, sums]) == total([sums, sums])
 
 
 def test_sums() -> None:

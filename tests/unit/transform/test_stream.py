@@ -52,7 +52,7 @@ def test_events_are_the_same_however_the_bytes_are_cut(cuts: list[int], end: byt
     subject = stream()
     out = b"".join(subject.feed(data[a:b]) for a, b in itertools.pairwise(places)) + subject.end()
     assert read(out) == ALL
-    assert (subject.done, subject.ended, subject.error, subject.failed) == (True, True, None, False)
+    assert (subject.done, subject.ended, subject.error, subject.told) == (True, True, None, None)
     assert subject.usage_or_estimate() == Usage(3, 2, reasoning_tokens=1)
     assert subject.model == "gpt-4o-2024-11-20"
     assert subject.said == {"id": "resp_1", "status": "completed", "usage": USAGE}
@@ -136,7 +136,8 @@ def test_failed_response_is_told_in_its_own_language_and_an_error_in_any_other()
     failed = {"type": "response.failed", "response": {**RESPONSE, "error": {"code": "rate_limit_exceeded"}}}
     own = stream()
     assert read(own.feed(wire(CREATED, failed))) == [CREATED, failed]
-    assert (own.failed, own.done, own.error) == (True, True, None)
+    assert own.told is not None
+    assert (own.told.status, own.done, own.error) == (429, True, None)
     other = stream("responses", {}, Doubled())
     assert read(other.feed(wire(failed))) == []
     assert other.error is not None

@@ -1,0 +1,149 @@
+"""What bench/route_sim.py counts: attempts, waits, shares against weights, time to recover, and the text of it all.
+
+It knows the script and who was asked when; whether a choice was right is bench/route_judge.py's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from bench import report
+from bench.route_script import STARTS, Placed
+from bench.route_world import BATCH, PTUS, WINDOW, Site
+
+SPAN = 5  # seconds in which a share is counted
+LEAST = 40  # calls of an order within that span: fewer give no share
+POINTS = 0.05
+SETTLED = 95.0  # seconds without a fault and without a rush before shares count
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    act: str
+    site: int
+    kind: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class InAct:
+    """Of the calls that came during one act."""
+
+    calls: int = 0
+    attempts: int = 0
+    failed: int = 0
+    unanswered: int = 0
+    lost: int = 0
+
+
+@dataclass
+class Figures:
+    sites: Sequence[Site]
+    script: Sequence[Placed]
+    calls: int = 0
+    ends: Counter[str] = field(default_factory=Counter[str])
+    """What became of calls."""
+    attempts: int = 0
+    failed: Counter[str] = field(default_factory=Counter[str])
+    """Attempts that failed, by kind."""
+    most_attempts: int = 0
+    waits: list[float] = field(default_factory=list[float])
+    first: list[int] = field(default_factory=list[int])
+    """Calls that asked this site first, in calm seconds."""
+    spent: float = 0.0
+    """Seconds of CPU in the routing core, of the calls that were timed."""
+    timed: int = 0
+    wall: float = 0.0
+    in_flight: int = 0
+    """What the states still hold at the end."""
+    dumb: int = 0
+    """Calls that were refused for want of a deployment and were not told when to come back."""
+
+    def __post_init__(self) -> None:
+        self.first = [0] * len(self.sites)
+        seconds = int(self.script[-1].end - STARTS) + 400
+        self.served = [[0] * seconds for _ in self.sites]
+        self.acts = [InAct() for _ in self.script]
+        self._calm = _calm(self.script, seconds)
+
+    def asked_first(self, site: int, now: float) -> None:
+        if self._calm[int(now - STARTS)]:
+            self.first[site] += 1
+
+    def answered(self, site: int, begun: float) -> None:
+        self.served[site][int(begun - STARTS)] += 1
+
+    def shares(self, order: int) -> list[tuple[int, float, float]]:
+        """-> of the sites of an order that is served by weight: which, its share, the share of its weight."""
+        members = [s for s in self.sites if s.deployment.order == order and s.index not in BATCH]
+        weights = [s.deployment.weight or s.deployment.rpm or 1.0 for s in members]
+        total = sum(self.first[s.index] for s in members) or 1
+        return [
+            (s.index, self.first[s.index] / total, weight / sum(weights))
+            for s, weight in zip(members, weights, strict=True)
+        ]
+
+    def ptu_use(self) -> float:
+        """-> the share of the PTUs' capacity that was used in the full minutes of the calm acts."""
+        used = most = 0
+        for site in self.sites[:PTUS]:
+            for number, window in site.windows.items():
+                begin = number * WINDOW + site.offset
+                if all(self._calm[int(begin - STARTS + s)] for s in (0.0, WINDOW - 1) if begin >= STARTS):
+                    used += window.tokens
+                    most += site.tpm
+        return used / most if most else 0.0
+
+    def recoveries(self) -> Iterator[Recovery]:
+        """One for each fault of which the end can be seen in the shares."""
+        for placed in self.script:
+            for index in sorted({i for event in placed.act.events for i in event.sites} - set(BATCH)):
+                phases = [p for p in self.sites[index].phases if placed.begin <= p.begin < placed.end]
+                if phases and phases[-1].kind not in ("slow", "cut", "conflict"):
+                    seconds = self._recovered(self.sites[index], phases[-1].end, placed.end)
+                    if seconds is not None:
+                        yield Recovery(placed.act.name, index, phases[-1].kind, seconds)
+
+    def _recovered(self, site: Site, end: float, until: float) -> float | None:
+        """Seconds from the end of a fault until the share is there again; None: nothing can be said."""
+        order = [s for s in self.sites if s.deployment.order == site.deployment.order and s.index not in BATCH]
+        weigh = {s.index: s.deployment.weight or s.deployment.rpm or 1.0 for s in order}
+        second = first = int(end - STARTS)
+        while second + SPAN <= until - STARTS:
+            counts = {s.index: sum(self.served[s.index][second : second + SPAN]) for s in order}
+            total = sum(counts.values())
+            at = STARTS + second
+            up = [s.index for s in order if s.phase(at) is None]
+            if total >= LEAST and site.index in up:
+                due = weigh[site.index] / sum(weigh[i] for i in up)
+                if counts[site.index] / total >= max(due - POINTS, due / 2):
+                    return float(second - first)
+            second += 1
+        return None
+
+
+def _calm(script: Sequence[Placed], seconds: int) -> list[bool]:
+    calm = [False] * seconds
+    for placed in script:
+        if not placed.act.events and placed.act.load == 1.0:
+            for second in range(int(placed.begin + SETTLED - STARTS), int(placed.end - STARTS)):
+                calm[second] = True
+    return calm
+
+
+def share_rows(figures: Figures) -> tuple[list[list[str]], float]:
+    """-> a table of order 1's shares, and the largest difference in points."""
+    found = figures.shares(1)
+    rows = [[str(index), f"{due:.2%}", f"{share:.2%}", f"{(share - due) * 100:+.2f}"] for index, share, due in found]
+    return rows, max(abs(share - due) for _, share, due in found)
+
+
+def recovery_rows(figures: Figures) -> list[list[str]]:
+    """By act: how many deployments, the median and the longest time."""
+    by_act: dict[str, list[float]] = {}
+    for each in figures.recoveries():
+        by_act.setdefault(each.act, []).append(each.seconds)
+    return [[act, str(len(s)), f"{median(s):.0f}", f"{max(s):.0f}"] for act, s in by_act.items()]

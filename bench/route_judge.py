@@ -1,0 +1,172 @@
+"""Who judges the routing in bench/route_sim.py: what each gateway could know, and which calls need not have failed.
+
+Its rules are its own, from docs/routing.md: nothing of shared.routing is asked. Where a rule leaves room (two reports
+cross each other, an answer overtakes another) it takes the router's side: what it counts is surely wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from bench.route_gateway import Counted
+from bench.route_world import KEYS, KEYS_OF_REQUESTS, WINDOW, Site, Size
+from shared.router_settings import FINAL, RouterSettings
+from shared.routing import Failure
+
+LATE = 6.0
+"""Seconds after which one gateway has surely heard what another knows."""
+FORGOTTEN = 130.0
+"""Seconds after which no failure can matter any more: the longest rest, and the minute in which failures count."""
+MARGIN = 0.1
+"""Of a limit: what is left above that is room, however it is counted."""
+HARD = frozenset({"unreachable", "auth"})
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one gateway has seen of one site."""
+
+    failed_at: float = -inf
+    hard_at: float = -inf
+    closed_until: float = -inf
+    """As its last 429 said, unless it has answered since."""
+    good_from: float = -inf
+    """When the youngest attempt was begun that it has answered."""
+    good_at: float = -inf
+    well_at: float = -inf
+    """When the first attempt was answered that was begun after its last failure."""
+    recent: deque[float] = field(default_factory=lambda: deque[float](maxlen=8))
+    limits: tuple[int, int] = (0, 0)
+    """Tokens and requests; 0: none said."""
+    left: tuple[int, int] = (0, 0)
+    heard_at: float = -inf
+    tight_at: float = -inf
+    """When Azure last said that little was left."""
+    sent: list[int] = field(default_factory=lambda: [0, 0])
+
+    def well(self, now: float, late: float, allowed: int) -> bool:
+        """Surely, as known `late` seconds ago."""
+        if self.failed_at < now - FORGOTTEN:
+            return True
+        if self.good_from <= self.failed_at or self.well_at > now - late:
+            return False
+        return sum(1 for at in self.recent if at > now - WINDOW) <= allowed
+
+    def room(self, tokens: int, now: float) -> bool:
+        """Surely, by what Azure said last."""
+        if self.heard_at < now - WINDOW:
+            return True
+        (most_tokens, most_requests), (tokens_left, requests_left) = self.limits, self.left
+        if most_tokens and tokens_left - self.sent[0] - tokens < MARGIN * most_tokens:
+            return False
+        return not most_requests or requests_left - self.sent[1] - 1 >= MARGIN * most_requests
+
+
+@dataclass(slots=True)
+class Faults:
+    """What has been counted. All of it should stay 0."""
+
+    misrouted: Counter[str] = field(default_factory=Counter[str])
+    rules: Counter[str] = field(default_factory=Counter[str])
+    lost: Counter[str] = field(default_factory=Counter[str])
+    examples: list[str] = field(default_factory=list[str])
+
+
+class Judge:
+    def __init__(self, sites: Sequence[Site], gateways: int, settings: RouterSettings) -> None:
+        self._sites, self._settings = sites, settings
+        self._seen = [[Seen() for _ in sites] for _ in range(gateways)]
+        self.faults = Faults()
+
+    def note(self, kind: Counter[str], what: str, example: str) -> None:
+        kind[what] += 1
+        if kind[what] <= 3:
+            self.faults.examples.append(f"{what}: {example}")
+
+    def asked(
+        self, gateway: int, site: Site, size: Size, before: Mapping[int, int], fits: Sequence[int], capacity: Counted, now: float
+    ) -> None:
+        """An attempt begins. before: the sites that the call has asked already. fits: those that it may ask."""
+        seen = self._seen[gateway][site.index]
+        if site.index not in fits:
+            self.note(self.faults.misrouted, "outside its tags or region", f"{site.index} at {now:.1f}")
+        if now < seen.closed_until - 1e-3:
+            self.note(self.faults.misrouted, "before its Retry-After was over", f"{site.index} at {now:.3f}")
+        order = site.deployment.order
+        worse = self._surely_worse(gateway, site, capacity, now)
+        if order > 0 or worse:
+            for index in fits:
+                other = self._sites[index]
+                if index == site.index or index in before or (not worse and other.deployment.order >= order):
+                    continue
+                if self._surely_free(gateway, other, size, capacity, now):
+                    what = "worse health or room" if worse else "a later order"
+                    self.note(self.faults.misrouted, f"{what}, another was free", f"{site.index}, not {index}, {now:.3f}")
+                    break
+        seen.sent[0] += size.tokens
+        seen.sent[1] += 1
+
+    def _surely_worse(self, gateway: int, site: Site, capacity: Counted, now: float) -> bool:
+        if capacity.left_before(site.deployment, now) <= 1.0 - self._settings.near_limit - 1e-9:
+            return True
+        seen = self._seen[gateway][site.index]
+        if now - seen.hard_at >= self._settings.cooldown - 1e-3:
+            return False
+        return all(each[site.index].good_at < seen.hard_at for each in self._seen)
+
+    def _surely_free(self, gateway: int, site: Site, size: Size, capacity: Counted, now: float) -> bool:
+        ptu = site.deployment.terms.ptu
+        if ptu is not None and ptu.whole_share < 1.0 and not size.stream:
+            return False
+        index, allowed = site.index, self._settings.allowed_fails
+        for number, each in enumerate(self._seen):
+            if not each[index].well(now, 0.0 if number == gateway else LATE, allowed):
+                return False
+            if not each[index].room(size.tokens, now) or (number != gateway and each[index].tight_at > now - LATE):
+                return False
+        return capacity.left_before(site.deployment, now) > MARGIN
+
+    def failed(self, gateway: int, site: Site, failure: Failure, now: float) -> None:
+        if failure.kind in FINAL:
+            return
+        seen = self._seen[gateway][site.index]
+        if failure.kind in HARD and all(each[site.index].good_from > each[site.index].failed_at for each in self._seen):
+            seen.hard_at = now  # the first failure of what was well until now: what follows makes no rest longer
+        seen.failed_at = now
+        seen.recent.append(now)
+        if failure.kind == "rate_limit" and failure.retry_after is not None:
+            seen.closed_until = now + min(failure.retry_after, self._settings.longest_cooldown)
+
+    def answered(self, gateway: int, site: Site, begun: float, headers: Mapping[str, str], now: float) -> None:
+        seen = self._seen[gateway][site.index]
+        if begun > seen.failed_at >= seen.good_from:
+            seen.well_at = now
+        seen.good_from, seen.good_at, seen.closed_until = max(begun, seen.good_from), now, -inf
+        (most, left, _), (most_requests, left_requests, _) = KEYS, KEYS_OF_REQUESTS
+        seen.limits = (int(headers.get(most, 0)), int(headers.get(most_requests, 0)))
+        seen.left = (int(headers.get(left, 0)), int(headers.get(left_requests, 0)))
+        seen.heard_at, seen.sent = now, [0, 0]
+        if any(0 < m and rest < 2 * MARGIN * m for m, rest in zip(seen.limits, seen.left, strict=True)):
+            seen.tight_at = now
+
+    def not_served(
+        self, size: Size, begin: float, now: float, deadline: float, fits: Sequence[int], asks: Counter[int], most: int
+    ) -> str:
+        """A call has ended without an answer. Was there a moment at which one of the sites would have served it?
+        asks: how often it has asked each; most: how often it may. -> what to call it."""
+        settings, found = self._settings, "nothing could serve it"
+        timeout = (settings.stream_first_byte if size.stream else settings.first_byte) or inf
+        for index in fits:
+            site = self._sites[index]
+            for t in site.moments(begin, now):
+                if not site.able(size, t, now, deadline, timeout):
+                    continue
+                if asks[index] < most:
+                    ways = f"after {sum(asks.values())} attempts" if asks else "before any attempt"
+                    self.note(self.faults.lost, ways, f"site {index} at {t:.2f}; {begin:.2f} to {now:.2f}")
+                    return "lost"
+                found = "used its retries up on what was well too late"
+        return found

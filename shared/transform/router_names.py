@@ -1,0 +1,127 @@
+"""The names that `router_settings` may hold, the bounds of their values, and LiteLLM's names that mean nothing here.
+
+What the values come to is router_config.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from shared.router_settings import FailureKind, Strategy
+
+MOST_SECONDS = 230.0
+"""After so long the front end of Azure Functions gives a call up that has not begun to answer."""
+
+
+def _number(given: Any) -> Any:
+    if isinstance(given, bool):
+        raise PydanticCustomError("number", "input should be a number")
+    return given
+
+
+type Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=100)]
+type Fails = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000)]
+type Rest = Annotated[float, BeforeValidator(_number), Field(ge=0, le=86400)]
+type Wait = Annotated[float, BeforeValidator(_number), Field(ge=0, le=MOST_SECONDS)]
+type Timeout = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
+
+
+class Given(BaseModel):
+    """`router_settings`. None: not given. What names models, strategies or kinds of failure is read afterwards."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    routing_strategy: str | None = None
+    num_retries: Count | None = None
+    retry_policy: dict[str, Count | None] = Field(default_factory=dict[str, Any])
+    retry_after: Wait | None = None
+    max_wait: Wait | None = None
+    max_retries_of_clients: Count | None = None
+    allowed_fails: Fails | None = None
+    allowed_fails_policy: dict[str, Fails | None] = Field(default_factory=dict[str, Any])
+    cooldown_time: Rest | None = None
+    max_cooldown: Rest | None = None
+    disable_cooldowns: bool = False
+    near_limit: Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)] | None = None
+    fallbacks: Any = None
+    context_window_fallbacks: Any = None
+    content_policy_fallbacks: Any = None
+    default_fallbacks: Any = None
+    max_fallbacks: Count | None = None
+    model_group_alias: Any = None
+    timeout: Timeout | None = None
+    first_byte_timeout: Timeout | None = None
+    stream_timeout: Timeout | None = None
+    connect_timeout: Timeout | None = None
+    idle_timeout: Timeout | None = None
+    total_timeout: Timeout | None = None
+    enable_tag_filtering: bool = True
+    tag_filtering_match_any: bool = True
+    regions: Any = None
+
+
+FROM_SETTINGS: Mapping[str, str] = {
+    name: name
+    for name in (
+        "num_retries", "allowed_fails", "cooldown_time", "fallbacks", "context_window_fallbacks",
+        "content_policy_fallbacks", "default_fallbacks",
+    )
+} | {"request_timeout": "timeout"}  # fmt: skip
+"""What may stand among the settings for all entries as well, as the setting that it is here; router_settings win."""
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "simple-shuffle": "simple-shuffle",
+    "least-used": "least-used",
+    "least-busy": "least-busy",
+    "lowest-latency": "lowest-latency",
+    "lowest-cost": "lowest-cost",
+    "prompt-cache": "prompt-cache",
+    "usage-based-routing": "least-used",
+    "usage-based-routing-v2": "least-used",
+    "latency-based-routing": "lowest-latency",
+    "cost-based-routing": "lowest-cost",
+}
+
+KINDS: Mapping[str, tuple[FailureKind, ...]] = {
+    "RateLimitError": ("rate_limit",),
+    "TimeoutError": ("timeout",),
+    "InternalServerError": ("server", "bad_answer"),
+    "ServiceUnavailableError": ("server",),
+    "BadGatewayError": ("server",),
+    "AuthenticationError": ("auth",),
+    "BadRequestError": ("bad_request",),
+    "ContentPolicyViolationError": ("content_filter",),
+    "NotFoundError": ("not_found",),
+}
+"""The kinds of failure that the names of a policy begin with: `RateLimitErrorRetries`."""
+OWN_KINDS: tuple[FailureKind, ...] = (
+    "rate_limit", "timeout", "unreachable", "server", "auth", "conflict", "bad_answer",
+)  # fmt: skip
+"""The kinds by their own names; a policy may hold these too."""
+NOT_COUNTED: frozenset[FailureKind] = frozenset({"rate_limit", "conflict"})
+"""Failures that make a deployment rest at once, or never, however many are allowed."""
+
+_STORE = ": instances share what they know through Table Storage"
+NO_EFFECT: Mapping[str, str] = {
+    **dict.fromkeys("redis_url redis_host redis_port redis_password redis_db redis_ssl redis_username".split(), _STORE),
+    **dict.fromkeys("cache_responses cache_kwargs caching_groups".split(), ": answers are not kept"),
+    "optional_pre_call_checks": ": ids always lead to their resource; for cached prompts write routing_strategy: "
+    "prompt-cache",
+    "enable_pre_call_checks": ": tpm, rpm, tags and regions are always looked at",
+    "enable_weighted_failover": ": the next deployment is always chosen by the strategy",
+    **dict.fromkeys(
+        "alerting_config assistants_config auto_router_capability_limit background_health_check_model_groups "
+        "client_ttl debug_level default_litellm_params default_max_parallel_requests default_priority "
+        "deployment_affinity_ttl_seconds enable_health_check_routing fallback_access_check fallback_budget_check "
+        "guardrail_list health_check_ignore_transient_errors health_check_staleness_threshold "
+        "ignore_invalid_deployments max_retries model_group_affinity_config model_group_retry_policy plugins "
+        "polling_interval provider_budget_config router_general_settings routing_groups routing_strategy_args "
+        "search_tools set_verbose tag_routing_prefix weights".split(),
+        "",
+    ),
+}
+"""LiteLLM's settings of a router that mean nothing to this one, with what is so instead: a warning, never an error."""

@@ -1,4 +1,6 @@
-"""`python -m bench prove`: what is claimed of the ledger and of limits, tried out on real processes for a minute each.
+"""`python -m bench prove`: what is claimed of the ledger, of limits and of routing, tried out.
+
+The ledger and the limits on real processes for a minute each, routing in virtual time.
 
 It owns the order of the proofs and one section of docs/proofs.md for each.
 """
@@ -10,14 +12,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import kill_proof, report, tollgate
+from bench import kill_proof, report, route_proof, tollgate
 from bench.lab import Lab
 from bench.procs import Children, alone
 
 SECONDS = 60.0
 KILLS = "## Killed processes: figures"
 LIMITS = "## Limits: figures"
-NAMES = ("kills", "limits")
+ROUTES = "## Routing: figures"
+NAMES = ("kills", "limits", "routes")
 WINDOW = 59.5  # seconds: a little less than the minute of a rate
 
 
@@ -34,6 +37,11 @@ def main(
         text, held = _limits(root, seconds, say)
         good = good and held
         _put(page, LIMITS, text, command)
+    if only in (None, "routes"):
+        text, held = route_proof.prove(route_proof.CALLS, route_proof.SEED, say)
+        good = good and held
+        say(text)
+        _put(page, ROUTES, text, command)
     return 0 if good else 1
 
 

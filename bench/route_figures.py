@@ -134,16 +134,30 @@ def _calm(script: Sequence[Placed], seconds: int) -> list[bool]:
     return calm
 
 
-def share_rows(figures: Figures) -> tuple[list[list[str]], float]:
-    """-> a table of order 1's shares, and the largest difference in points."""
-    found = figures.shares(1)
-    rows = [[str(index), f"{due:.2%}", f"{share:.2%}", f"{(share - due) * 100:+.2f}"] for index, share, due in found]
-    return rows, max(abs(share - due) for _, share, due in found)
+def share_rows(figures: Figures) -> list[list[str]]:
+    """Of order 1: which deployment, the share of its weight, its share of the calls, the difference in points."""
+    return [
+        [str(index), f"{due:.2%}", f"{share:.2%}", f"{(share - due) * 100:+.2f}"]
+        for index, share, due in figures.shares(1)
+    ]
 
 
-def recovery_rows(figures: Figures) -> list[list[str]]:
-    """By act: how many deployments, the median and the longest time."""
-    by_act: dict[str, list[float]] = {}
+def act_rows(figures: Figures) -> list[list[str]]:
+    """By act: what became of its calls, and the seconds that recovery took."""
+    recovered: dict[str, list[float]] = {}
     for each in figures.recoveries():
-        by_act.setdefault(each.act, []).append(each.seconds)
-    return [[act, str(len(s)), f"{median(s):.0f}", f"{max(s):.0f}"] for act, s in by_act.items()]
+        recovered.setdefault(each.act, []).append(each.seconds)
+    rows: list[list[str]] = []
+    for placed, act in zip(figures.script, figures.acts, strict=True):
+        seconds = recovered.get(placed.act.name)
+        known = [f"{median(seconds):.0f}", f"{max(seconds):.0f}"] if seconds else [report.NONE, report.NONE]
+        calls = max(act.calls, 1)
+        rows.append([
+            placed.act.name, f"{act.calls:,}", f"{act.attempts / calls:.3f}", f"{act.failed / calls:.3f}",
+            f"{act.unanswered:,}", str(act.lost), *known,
+        ])  # fmt: skip
+    return rows
+
+
+def ends_rows(figures: Figures) -> list[list[str]]:
+    return [[what, f"{count:,}"] for what, count in sorted(figures.ends.items(), key=lambda end: -end[1])]

@@ -18,8 +18,6 @@ from shared.routing import Failure
 
 LATE = 6.0
 """Seconds after which one gateway has surely heard what another knows."""
-FORGOTTEN = 130.0
-"""Seconds after which no failure can matter any more: the longest rest, and the minute in which failures count."""
 MARGIN = 0.1
 """Of a limit: what is left above that is room, however it is counted."""
 HARD = frozenset({"unreachable", "auth"})
@@ -43,13 +41,13 @@ class Seen:
     """Tokens and requests; 0: none said."""
     left: tuple[int, int] = (0, 0)
     heard_at: float = -inf
-    tight_at: float = -inf
-    """When Azure last said that little was left."""
+    tight_until: float = -inf
+    """Azure said that little was left until then."""
     sent: list[int] = field(default_factory=lambda: [0, 0])
 
     def well(self, now: float, late: float, allowed: int) -> bool:
         """Surely, as known `late` seconds ago."""
-        if self.failed_at < now - FORGOTTEN:
+        if self.failed_at == -inf:
             return True
         if self.good_from <= self.failed_at or self.well_at > now - late:
             return False
@@ -87,7 +85,14 @@ class Judge:
             self.faults.examples.append(f"{what}: {example}")
 
     def asked(
-        self, gateway: int, site: Site, size: Size, before: Mapping[int, int], fits: Sequence[int], capacity: Counted, now: float
+        self,
+        gateway: int,
+        site: Site,
+        size: Size,
+        before: Mapping[int, int],
+        fits: Sequence[int],
+        capacity: Counted,
+        now: float,
     ) -> None:
         """An attempt begins. before: the sites that the call has asked already. fits: those that it may ask."""
         seen = self._seen[gateway][site.index]
@@ -104,7 +109,9 @@ class Judge:
                     continue
                 if self._surely_free(gateway, other, size, capacity, now):
                     what = "worse health or room" if worse else "a later order"
-                    self.note(self.faults.misrouted, f"{what}, another was free", f"{site.index}, not {index}, {now:.3f}")
+                    self.note(
+                        self.faults.misrouted, f"{what}, another was free", f"{site.index}, not {index}, {now:.3f}"
+                    )
                     break
         seen.sent[0] += size.tokens
         seen.sent[1] += 1
@@ -125,7 +132,7 @@ class Judge:
         for number, each in enumerate(self._seen):
             if not each[index].well(now, 0.0 if number == gateway else LATE, allowed):
                 return False
-            if not each[index].room(size.tokens, now) or (number != gateway and each[index].tight_at > now - LATE):
+            if not each[index].room(size.tokens, now) or now < each[index].tight_until + LATE:
                 return False
         return capacity.left_before(site.deployment, now) > MARGIN
 
@@ -145,12 +152,11 @@ class Judge:
         if begun > seen.failed_at >= seen.good_from:
             seen.well_at = now
         seen.good_from, seen.good_at, seen.closed_until = max(begun, seen.good_from), now, -inf
-        (most, left, _), (most_requests, left_requests, _) = KEYS, KEYS_OF_REQUESTS
-        seen.limits = (int(headers.get(most, 0)), int(headers.get(most_requests, 0)))
-        seen.left = (int(headers.get(left, 0)), int(headers.get(left_requests, 0)))
+        seen.limits = (int(headers.get(KEYS[0], 0)), int(headers.get(KEYS_OF_REQUESTS[0], 0)))
+        seen.left = (int(headers.get(KEYS[1], 0)), int(headers.get(KEYS_OF_REQUESTS[1], 0)))
         seen.heard_at, seen.sent = now, [0, 0]
-        if any(0 < m and rest < 2 * MARGIN * m for m, rest in zip(seen.limits, seen.left, strict=True)):
-            seen.tight_at = now
+        if any(rest < 2 * MARGIN * most for most, rest in zip(seen.limits, seen.left, strict=True)):
+            seen.tight_until = now + float(headers[KEYS[2]])
 
     def not_served(
         self, size: Size, begin: float, now: float, deadline: float, fits: Sequence[int], asks: Counter[int], most: int

@@ -38,9 +38,14 @@ PTUS, REGIONS = 4, ("swedencentral", "eastus2", "westeurope")
 AREAS: Mapping[str, Literal["", "eu", "us"]] = {"swedencentral": "eu", "eastus2": "us", "westeurope": "eu"}
 WEIGHTS = (35, 20, 12, 10, 7, 5, 4, 3, 2, 2)  # of order 1
 SHARES = (1, 1, 2, 2, 4, 4)  # of order 2, which go by rpm
+HEADERS = ("limit", "remaining", "reset")
 BATCH = (12, 19)  # the sites that are tagged `batch`
-KEYS = ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")
-KEYS_OF_REQUESTS = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
+KEYS: Sequence[str] = ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")
+KEYS_OF_REQUESTS: Sequence[str] = (
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+)
 NO_HEADERS: Mapping[str, str] = {}
 
 

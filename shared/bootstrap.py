@@ -12,7 +12,6 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from shared.adapters.config_source import ConfigSource
     from shared.adapters.entra_callers import EntraCallers
     from shared.adapters.identity import EntraTokens
+    from shared.adapters.in_process import InProcess
+    from shared.adapters.observed_usage import ObservedUsage
     from shared.adapters.outbox import Outbox
     from shared.adapters.storage import Storage
     from shared.adapters.tables import Tables
@@ -97,17 +98,13 @@ def _settings(environ: Mapping[str, str]) -> tuple[Settings | ConfigError, JsonL
 
 def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
     from shared.adapters.entra_callers import entra_callers
-    from shared.adapters.event_reports import UnpricedModels
     from shared.adapters.key_cache import CachedKeys
     from shared.adapters.key_store import TableKeys
     from shared.adapters.late_costs import BudgetedOnce
     from shared.adapters.objects import TableObjects
-    from shared.adapters.observed_usage import ObservedUsage
     from shared.adapters.owed_store import TableOwed
     from shared.adapters.price_store import shipped_book
     from shared.adapters.route_board import RouteBoard
-    from shared.adapters.usage_at_exit import flush_at_exit
-    from shared.adapters.usage_log import TableUsageLog
     from shared.delivery import Limits
     from shared.limits import LeasedCapacity
     from shared.parts import Parts
@@ -118,10 +115,7 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
     keys = TableKeys(desk.tables, log)
     callers = entra_callers(settings, environ.get("AZURE_AUTHORITY_HOST", ""), keys, log)
     instance = secrets.token_hex(8)
-    usage = TableUsageLog(desk.tables, instance, time.time, log)
-    observed = ObservedUsage(usage, UnpricedModels(desk.outbox).observe)
-    service_at_exit = functools.partial(_storage(settings).table_service_at_exit, _credential_at_exit)
-    atexit.register(flush_at_exit, usage, service_at_exit, log)
+    usage = _usage(settings, desk, instance, log)
     limiter, states = _limiter(settings, desk, instance, log), States()
     return Parts(
         environ=environ,
@@ -130,8 +124,8 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
         keys=CachedKeys(keys, settings.key_cache_seconds, time.monotonic, log),
         callers=callers,
         upstream=desk.upstream,
-        usage=observed,
-        once=BudgetedOnce(observed, desk.tables),
+        usage=usage,
+        once=BudgetedOnce(usage, desk.tables),
         limiter=limiter,
         capacity=LeasedCapacity(limiter.flights),
         states=states,
@@ -146,6 +140,19 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
         ),
         manage=functools.cache(functools.partial(_manage_api, settings, desk, callers)),
     )
+
+
+def _usage(settings: Settings, desk: LazyDesk, instance: str, log: JsonLog) -> ObservedUsage:
+    """What is owed to the ledger is written when the process ends in good order, too."""
+    from shared.adapters.event_reports import UnpricedModels
+    from shared.adapters.observed_usage import ObservedUsage
+    from shared.adapters.usage_at_exit import flush_at_exit
+    from shared.adapters.usage_log import TableUsageLog
+
+    usage = TableUsageLog(desk.tables, instance, time.time, log)
+    service_at_exit = functools.partial(_storage(settings).table_service_at_exit, _credential_at_exit)
+    atexit.register(flush_at_exit, usage, service_at_exit, log)
+    return ObservedUsage(usage, UnpricedModels(desk.outbox).observe)
 
 
 def _limiter(settings: Settings, desk: LazyDesk, instance: str, log: JsonLog) -> LeaseLimiter:
@@ -234,24 +241,9 @@ def _reader(settings: Settings, environ: Mapping[str, str], vault: VaultSecrets)
     return CatalogReader(config_source(settings), environ, vault, settings.trusted_hosts)
 
 
-@dataclass(frozen=True, slots=True)
-class InProcess:
-    """What a program that imports the gateway uses of it, for one event loop; no storage."""
-
-    environ: Mapping[str, str]
-    upstream: HttpUpstream
-    tokens: EntraTokens
-    vault: VaultSecrets
-    log: JsonLog
-
-    async def close(self) -> None:
-        await self.upstream.close()
-        await self.tokens.close()
-        await self.vault.close()
-
-
 def in_process() -> InProcess:
     """The adapters of shared.client. Nothing is opened before it is used."""
+    from shared.adapters.in_process import InProcess
     from shared.adapters.telemetry import JsonLog
 
     log, environ = JsonLog("WARNING"), os.environ

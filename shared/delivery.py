@@ -254,11 +254,13 @@ _PASSED = (
 
 def _client_headers(call: Call, upstream: Mapping[str, str]) -> RawHeaders:
     headers = request_id_headers(call.request.id, anthropic=call.endpoint.shape in ANTHROPIC)
-    headers += call.own_headers()
+    own = call.own_headers()
+    headers += own
+    limited = any(name.startswith(b"x-ratelimit") for name, _ in own)
     if call.endpoint.target == "model":
         headers.append((b"x-tollgate-tier", (call.capacity or "standard").encode()))
     for name in _PASSED:
-        if call.grant and name.startswith("x-ratelimit"):
+        if limited and name.startswith("x-ratelimit"):
             continue  # what Azure grants the gateway says nothing of what the gateway grants its caller
         if (value := upstream.get(name)) is not None:
             headers.append((name.encode(), value.encode("latin-1")))

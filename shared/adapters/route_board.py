@@ -111,6 +111,7 @@ class RouteBoard:
 
     async def _work(self) -> None:
         """Until no call has come in for a while."""
+        await asyncio.sleep(self._pace.look)  # the first call of a process has enough to wait for
         while (now := self._clock()) - self._nudged < self._pace.idle:
             pause = self._pace.look
             try:

@@ -2,9 +2,9 @@
 in one row for each deployment, `deployment|ID` `rate` (rate_row.py), by the flights that limits are leased with.
 
 The bound is soft, because Azure decides: nobody waits and nobody is refused. So a lease is paid for afterwards: a
-process may send so much without having written it down that all together use at most a quarter of what is left (they
-do not look at the same time, so that it must be less than all of it). The nearer a limit, the more often the row is
-written; far from it, hardly ever. Without a store each process goes by what it knew last and by what it has sent itself.
+process may send so much without having written it down that all together use at most a quarter of what is left: not all
+of it, for they do not look at the same time. The nearer a limit, the more often the row is written; far from it, hardly
+ever. Without a store each process goes by what it knew last and by what it has sent itself.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ What routing would do is never worked out here: shared/routing is asked (simulat
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -83,19 +84,23 @@ class ReportsTold(Told):
 
 async def status(asked: StatusAsked, _: Actor, desk: Desk) -> StatusTold:
     catalog, known = await desk.catalog(), await live(desk)
-    rows: list[StatusRow] = []
-    names: list[str] = []
-    for place, alias in enumerate(catalog.aliases()):
-        if asked.model in ("", alias):
-            for row, number in _of_alias(catalog, alias, known, desk):
-                if row.health != "well" or not asked.unwell:
-                    rows.append(row)
-                    names.append(f"{place:06d}-{number:06d}")
-    found, end = page(rows, names, asked.limit, asked.cursor)
+    rows = await asyncio.to_thread(_rows, asked, catalog, known, desk)
+    found, end = page([row for _, row in rows], [name for name, _ in rows], asked.limit, asked.cursor)
     told = StatusTold(rows=found, next=end)
     if not known.instances:
         told.warnings.append("no instance has reported within the last minute: nobody calls, or storage is down.")
     return told
+
+
+def _rows(asked: StatusAsked, catalog: Catalog, known: Known, desk: Desk) -> list[tuple[str, StatusRow]]:
+    """With their names, by which they are in order."""
+    rows: list[tuple[str, StatusRow]] = []
+    for place, alias in enumerate(catalog.aliases()):
+        if asked.model in ("", alias):
+            for row, number in _of_alias(catalog, alias, known, desk):
+                if row.health != "well" or not asked.unwell:
+                    rows.append((f"{place:06d}-{number:06d}", row))
+    return rows
 
 
 def _of_alias(catalog: Catalog, alias: str, known: Known, desk: Desk) -> Iterator[tuple[StatusRow, int]]:

@@ -1,36 +1,33 @@
 """`simulate`: which deployment would serve a call, and why; and how many calls would share themselves out.
 
-The decisions are those of shared/routing, which is asked as the gateway asks it; here stand only the questions, the
-calls that are played through it, and the words of the answer.
+The decisions are those of shared/routing, which is asked as the gateway asks it; here stand only the question and the
+words of the answer. How many calls are played is played_calls.py's.
 """
 
 from __future__ import annotations
 
-import heapq
+import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from shared.call import served_by
 from shared.catalog import Catalog, Deployment
 from shared.endpoints import ENDPOINTS, Endpoint
-from shared.errors import bad_request, model_not_found
+from shared.errors import BadSetting, bad_request, model_not_found
 from shared.operations.allowances import iso
 from shared.operations.operation import Actor, Asked, Desk, Told
+from shared.operations.played_calls import Played, play
 from shared.operations.route_facts import Known, as_given, live, router_of
 from shared.prompt_key import prompt_key
-from shared.routing import Ask, Failure, Journey, NothingFits, Over, Router, Wait, Wish
+from shared.routing import Wish
 from shared.routing.view import View
 from shared.transform import answering
+from shared.transform.terms import place_of
 
-SPREAD = 60.0
-"""Seconds over which the calls of --calls come in, evenly."""
-USUAL = 1.0
-"""Seconds that an answer takes where nothing is known."""
 MOST_CALLS = 20_000
 NEVER = ("limited", "unfit")
 """Ranks of which none is asked."""
@@ -52,6 +49,16 @@ class SimulateAsked(Asked):
     region: str = Field(
         default="", max_length=64, description="The region or data zone (eu, us) that the call is bound to."
     )
+
+    @field_validator("region")
+    @classmethod
+    def _place(cls, value: str) -> str:
+        try:
+            region, zone = place_of(value)
+        except BadSetting as error:
+            raise ValueError(f"{error}: {error.remedy}") from error
+        return region or zone
+
     cache_key: str = Field(
         default="", max_length=200, description="Its prompt_cache_key; only the strategy prompt-cache goes by it."
     )
@@ -105,16 +112,6 @@ class SimulateTold(Told):
     warnings: list[str] = Field(description="What else there is to know.")
 
 
-@dataclass(slots=True)
-class Played:
-    """What became of many calls."""
-
-    served: Counter[str] = field(default_factory=Counter[str])
-    asked: Counter[str] = field(default_factory=Counter[str])
-    unserved: int = 0
-    waited: int = 0
-
-
 async def simulate(asked: SimulateAsked, _: Actor, desk: Desk) -> SimulateTold:
     """Raises ApiError 400, 404; StoreUnavailable, ConfigError."""
     catalog, endpoint = await desk.catalog(), _endpoint(asked.endpoint)
@@ -132,12 +129,12 @@ async def simulate(asked: SimulateAsked, _: Actor, desk: Desk) -> SimulateTold:
         if catalog.router.strategy == "prompt-cache"
         else "",
         tags=tuple(asked.tags),
-        region=asked.region.lower(),
+        region=asked.region,
         num_retries=asked.num_retries,
     )
-    views = router.view(choices, wish, known.now)
+    views = await asyncio.to_thread(router.view, choices, wish, known.now)
     told = SimulateTold(rows=[], strategy=catalog.router.strategy, at=iso(known.now), warnings=[])
-    played = play(router, choices, wish, asked.calls, known, down)
+    played = await asyncio.to_thread(play, router, choices, wish, asked.calls, known, down)
     for place, view in enumerate(_likely_first(views), 1):
         name, never = view.deployment.id, view.rank in NEVER
         told.rows.append(
@@ -204,7 +201,7 @@ def _notes(
         yield "no deployment fits the call's tags and region: it would be refused with 400."
     elif all(row.place is None for row in rows):
         yield "nothing can be asked now: the call would wait, or be refused with 429 and Retry-After."
-    if sum(row.share > 0 for row in rows) > 1:
+    if any(n > 1 for n in Counter((row.rank, row.order) for row in rows if row.share > 0).values()):
         yield f"among equals the strategy {settings.strategy} decides."
     if settings.strategy == "prompt-cache" and not asked.cache_key:
         yield "without --cache-key the calls have no beginning in common, and the weights decide."
@@ -215,74 +212,3 @@ def _notes(
             f"of {asked.calls:,} calls within a minute {played.unserved:,} could not be served, and {played.waited:,} "
             "were served after a wait."
         )
-
-
-# The calls that are played.
-
-
-@dataclass(slots=True)
-class _Call:
-    journey: Journey
-    deployment: Deployment | None = None
-    waited: bool = False
-
-
-def play(
-    router: Router, choices: Sequence[Deployment], wish: Wish, calls: int, known: Known, down: frozenset[str]
-) -> Played:
-    """As many calls, one after the other within a minute, each answered after the time that its deployment takes at
-    present. down: ids of those that fail whenever they are asked."""
-    played, order = Played(), itertools.count()
-    due: list[tuple[float, int, _Call | None]] = [
-        (known.now + n * SPREAD / calls, next(order), None) for n in range(calls)
-    ]
-    while due:
-        now, _, call = heapq.heappop(due)
-        if call is None:
-            try:
-                call = _Call(router.begin(choices, wish, now))
-            except NothingFits:
-                played.unserved += 1
-                continue
-        elif call.deployment is not None:
-            _end(call, wish, now, known)
-            continue
-        again = _go_on(call, now, down, played)
-        if again is not None:
-            heapq.heappush(due, (again, next(order), call))
-        elif call.deployment is not None:
-            heapq.heappush(due, (now + _seconds(call.deployment, wish, known), next(order), call))
-    return played
-
-
-def _go_on(call: _Call, now: float, down: frozenset[str], played: Played) -> float | None:
-    """Ask until somebody answers, or nobody does. -> when to go on after a wait; None: it is decided."""
-    while True:
-        match call.journey.next(now):
-            case Ask(deployment):
-                played.asked[deployment.id] += 1
-                if deployment.id in down:
-                    call.journey.failed(Failure("unreachable"), now)
-                    continue
-                call.deployment = deployment
-                played.served[deployment.id] += 1
-                played.waited += call.waited
-                return None
-            case Wait(seconds):
-                call.waited = True
-                return now + seconds
-            case Over():
-                played.unserved += 1
-                return None
-
-
-def _seconds(deployment: Deployment, wish: Wish, known: Known) -> float:
-    """How long it takes to answer."""
-    figures = known.of(deployment)
-    return (figures.first_ms if wish.stream else figures.whole_ms) / 1000 or USUAL
-
-
-def _end(call: _Call, wish: Wish, now: float, known: Known) -> None:
-    assert call.deployment is not None
-    call.journey.answered(now, {})
-    call.journey.ended(now, wish.tokens, _seconds(call.deployment, wish, known) if wish.stream else None, good=True)

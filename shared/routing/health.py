@@ -50,7 +50,7 @@ def failed(
     probe: bool,
     now: float,
 ) -> None:
-    """cooldown: how long this deployment rests when the upstream says nothing of it."""
+    """cooldown: how long this deployment rests when the upstream says nothing of it; 0: it never rests."""
     kind = failure.kind
     if kind in ANSWERS:
         well(states, state, asked_at=asked_at, now=now)
@@ -59,19 +59,21 @@ def failed(
         return
     level = state.rest.level + probe if state.until and state.rest is not None else 0
     seconds = min(cooldown * 2.0 ** min(level, 20), max(settings.longest_cooldown, cooldown))
+    said = min(failure.retry_after or 0.0, settings.longest_cooldown)
     if kind == "rate_limit":
-        if failure.retry_after:
-            seconds = min(failure.retry_after, settings.longest_cooldown)
-        _limit(states, state, Rest(now, now + seconds, kind, level), probe=probe)
+        _limit(states, state, Rest(now, now + (said or seconds), kind, level), probe=probe)
         return
     _count(state, kind, now)
     if state.until and not probe:
         return  # it rests, or is being probed: what was asked beside that changes nothing
-    if probe or _too_many(state, kind, settings, now):
-        _note(states, state, Rest(now, now + seconds, kind, level))
+    length = max(seconds, said) if probe or _too_many(state, kind, settings, now) else said
+    if length:
+        _note(states, state, Rest(now, now + length, kind, level))
 
 
 def _limit(states: States, state: State, rest: Rest, *, probe: bool) -> None:
+    if rest.until <= rest.at:
+        return  # it never rests
     if probe or not state.limited or state.until <= rest.at:
         _note(states, state, rest)
     elif rest.until > state.until:  # one of many that were under way: no news, only a little later

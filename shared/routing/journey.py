@@ -119,8 +119,11 @@ class Journey:
             state.not_succeeded()
         self._only_limits = failure.kind == "rate_limit" and (self._last is None or self._only_limits)
         self._last = failure
-        if failure.kind == "rate_limit" and failure.retry_after:
-            self._ready = {**(self._ready or {}), entry.bit: now + failure.retry_after}
+        if failure.retry_after:
+            self._ready = {
+                **(self._ready or {}),
+                entry.bit: now + min(failure.retry_after, self._trip.settings.longest_cooldown),
+            }
         if failure.kind == "timeout" and self._was_short(now):
             health.probed(state, probe=self._probe)
             return
@@ -196,8 +199,9 @@ class Journey:
     def _wait_or_over(self, now: float) -> Step:
         allowed = self._allowed()
         if self.retries < allowed:
-            seconds = self._until_ready(now, last=self.retries == allowed - 1)
-            if seconds <= self._trip.settings.longest_wait and now + seconds < self._wish.deadline:
+            settings = self._trip.settings
+            seconds = max(self._until_ready(now, last=self.retries == allowed - 1), settings.least_wait)
+            if seconds <= max(settings.longest_wait, settings.least_wait) and now + seconds < self._wish.deadline:
                 self.retries += 1
                 self._asked = 0
                 self._wait_until = now + seconds
@@ -205,10 +209,10 @@ class Journey:
         return self._over(now)
 
     def _until_ready(self, now: float, *, last: bool) -> float:
-        """-> seconds until it is worth asking again. The last of several retries goes by a rate limit's end, which is
-        known, rather than by the hope that what has failed twice is well again."""
+        """-> seconds until it is worth asking again. The last of several retries goes by an end that is known, rather
+        than by the hope that what has failed twice is well again."""
         trip = self._trip
-        known = [end - now for e in self._lineup.entries if (end := self._limit_end(e, now)) > now]
+        known = [end - now for e in self._lineup.entries if (end := self._known_end(e, now)) > now]
         limit = min(known, default=inf) + min(0.25, 0.05 * min(known, default=0)) * trip.rng.random()
         if len(known) == len(self._lineup.entries):
             return limit
@@ -217,19 +221,18 @@ class Journey:
         backoff = FIRST_BACKOFF * 2.0 ** min(self.retries, 10) * (0.75 + trip.rng.random() / 2)
         return min(limit, backoff, LONGEST_BACKOFF)
 
-    def _limit_end(self, entry: Entry, now: float) -> float:
-        """-> when a rate limit ends; 0: it has none, as far as is known."""
+    def _known_end(self, entry: Entry, now: float) -> float:
+        """-> when a rate limit ends, or its upstream wants to be asked again; 0: not known."""
         state = entry.state
-        if now < state.until:
-            return state.until if state.limited else 0.0
+        if state.limited and now < state.until:
+            return state.until
         return 0.0 if self._ready is None else self._ready.get(entry.bit, 0.0)
 
     def _over(self, now: float) -> Over:
         entries = self._lineup.entries
-        limits = [end for e in entries if (end := self._limit_end(e, now)) > now]
         if self._last is not None:
             why: Literal["failed", "limited", "down"] = "limited" if self._only_limits else "failed"
         else:
-            why = "limited" if limits else "down"
-        ends = limits + [e.state.until for e in entries if now < e.state.until and not e.state.limited]
+            why = "limited" if any(e.state.limited and now < e.state.until for e in entries) else "down"
+        ends = [end for e in entries if (end := max(self._known_end(e, now), e.state.until)) > now]
         return Over(why, max(min(ends) - now, 0.0) if ends else None)

@@ -149,7 +149,7 @@ class Choices:
 
 def _within(entry: Entry, places: Iterable[str]) -> bool:
     terms = entry.deployment.terms
-    return any(place in (terms.region, terms.area) for place in places)
+    return any(place in (terms.region, terms.zone) for place in places)
 
 
 def _tiers(entries: Sequence[Entry]) -> tuple[Tier, ...]:

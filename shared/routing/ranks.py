@@ -63,9 +63,9 @@ class Ranks:
         return None
 
     def groups(self, parts: Parts, asked: int, wish: Wish, now: float, *, quick: bool) -> Iterator[tuple[Tier, bool]]:
-        """-> deployments of equal rank, the best first. quick: before a tier is looked through it is given as it is, and
-        not for sure: when the choice among all of it falls on one that is well, that would be the choice as well among
-        those of it that are."""
+        """-> deployments of equal rank, the best first. quick: before a tier is looked through it is given as it is,
+        and not for sure: if the choice among all of it falls on one that is well, then so would the choice among those
+        of it that are well."""
         resting: list[list[Entry]] = []
         for part in parts:
             nearly: list[list[Entry]] = []

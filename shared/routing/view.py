@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from shared.catalog import Deployment
-from shared.routing.lineup import Choices, Entry, Lineup, Parts, Tier
+from shared.routing.lineup import Choices, Entry, Lineup, Parts
 from shared.routing.ranks import LIMITED, NEAR, RESTING, Pick, Ranks
 from shared.routing.steps import NothingFits, Wish
 
@@ -81,7 +82,7 @@ def _ways(lineup: Lineup, wish: Wish) -> list[tuple[Parts, float]]:
     if wish.stream or not lineup.shared:
         return [(lineup.parts, 1.0)]
     edges = sorted({0.0, 1.0} | {min(max(e.share, 0.0), 1.0) for e in lineup.shared})
-    return [(lineup.whole((low + high) / 2), high - low) for low, high in zip(edges, edges[1:], strict=False)]
+    return [(lineup.whole((low + high) / 2), high - low) for low, high in pairwise(edges)]
 
 
 def _why(entry: Entry, grade: int, ranks: Ranks, wish: Wish, now: float) -> str:
@@ -92,7 +93,7 @@ def _why(entry: Entry, grade: int, ranks: Ranks, wish: Wish, now: float) -> str:
     if grade == RESTING:
         left = state.until - now
         return f"rests for {left:.0f} s because of: {cause}" if left > 0 else "a call is finding out whether it is well"
-    said = ranks.near(entry, wish.tokens, now) if grade == NEAR else "well"
+    said = ranks.near(entry, wish.tokens, now) if grade == NEAR else "well, with room"
     if state.until:
         said += f"; rested because of: {cause}, the next call finds out whether it is well"
     if entry.share < 1 and not wish.stream:

@@ -26,10 +26,12 @@ from shared.adapters.lease_rows import LeaseRows
 from shared.adapters.lease_store import LIMITS_TABLE, TableLeases
 from shared.adapters.tables import Tables
 from shared.errors import ApiError
-from shared.limits import LeaseLimiter, Pace, Threshold
+from shared.limits import LeasedCapacity, LeaseLimiter, Pace, Threshold
 from shared.limits.account import BudgetRow
+from shared.limits.flights import Flights
 from shared.limits.lease import Contended, Place
 from shared.limits.periods import day_name, day_number
+from shared.limits.scopes import scope_id
 from shared.operations.limits import LimitsAsked, show, sweep_leases
 from shared.operations.operation import Desk
 from shared.ports import StoreUnavailable
@@ -41,6 +43,7 @@ from tests.support.doubles import Lines, a_record
 from tests.support.leases import a_key, a_team, hard, soft
 from tests.support.own_azurite import OwnAzurite, dead_connection_string
 from tests.support.polling import eventually
+from tests.unit.given import deployment
 
 ROOT = Path(__file__).resolve().parents[2]
 CENT = 10_000_000
@@ -423,3 +426,31 @@ async def test_limits_are_shown(azurite: Azurite) -> None:
 
 def _desk(desk: Any) -> Desk:
     return desk
+
+
+# What deployments may take.
+
+
+@in_loop
+async def test_instances_share_what_a_deployment_may_take(azurite: Azurite) -> None:
+    async with shop_at(azurite.connection_string) as shop:
+        limited, noon = deployment(name=uuid.uuid4().hex, rpm=100, tpm=10_000), 1_795_435_200.0
+        flights = [
+            Flights(TableLeases(shop.tables, Random(n)), lambda: noon, shop.log, Pace(tick=0.02)) for n in range(2)
+        ]
+        one, other = (LeasedCapacity(each) for each in flights)
+        for _ in range(90):
+            one.take(limited, 10, noon)
+        other.take(limited, 10, noon)
+        assert other.left(limited, noon) == pytest.approx(0.99)
+        for _ in range(9):  # more than it may send unseen
+            other.take(limited, 10, noon)
+
+        async def known() -> bool:
+            return other.left(limited, noon) <= 0.05
+
+        await eventually(known)
+        for each in flights:
+            await each.close([])
+        row = await shop.row(scope_id("deployment", limited.id), "rate")
+        assert (row["requests"], row["tokens"], row["lessees"]) == (100, 1000, 2)

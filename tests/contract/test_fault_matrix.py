@@ -144,7 +144,7 @@ def rows(fake: FakeAzure) -> list[Any]:
             if case.operation == "chat":
                 params["api_version"] = DATED
             if case.name == "time-out":
-                params["timeout"] = 0.4
+                params["timeout"] = 1
             found.append((case.alias, params, {}))
     for name, changed in IN_CONFIG.items():
         for count in (2, 3):

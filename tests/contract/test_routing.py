@@ -26,7 +26,7 @@ PTU: dict[str, Any] = {"sku": "GlobalProvisionedManaged", "ptu": {"units": 15}}
 @pytest.fixture(scope="module")
 def entries(fake_azure: FakeAzure) -> Entries:
     made = Entries(fake_azure, "one")
-    for alias in ("primary", "hopeless", "stand-in", "small", "large", "strict", "lenient", "alone", "brief"):
+    for alias in "primary hopeless stand-in small large strict lenient alone brief impatient left".split():
         made.add(alias)
     for alias in ("full", "down", "bound", "bound-full", "limits"):
         made.pair(alias)
@@ -35,7 +35,7 @@ def entries(fake_azure: FakeAzure) -> Entries:
     made.pair("ptu-azure", PTU)
     made.pair("ptu-streams", {**PTU, "ptu": {"units": 15, "whole_share": 0}})
     made.pair("tagged", {"tags": ["paid"]}, {"tags": ["default"]})
-    made.pair("resting", {"cooldown_time": 1})
+    made.pair("resting", {"cooldown_time": 2})
     made.add("members", tags=["paid"])
     made.pair("placed", {"region": "swedencentral"}, {"region": "eastus2"})
     made.pair("counted", {"rpm": 4})
@@ -264,19 +264,22 @@ def test_client_bounds_the_time(
     assert (reply.status_code, reply.json()["error"]["code"]) == (504, "upstream_timeout")
 
 
-def test_wait_beyond_the_clients_time_is_not_begun(gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any) -> None:
-    break_down("alone", status=503, retry_after=2)
-    reply = gateway.post(mine, ask("hi", "alone", timeout=1, num_retries=1))
-    assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
+@pytest.mark.parametrize("status", [503, 429])
+def test_wait_beyond_the_clients_time_is_not_begun(
+    gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any, status: int
+) -> None:
+    break_down("impatient", status=status, retry_after=2)
+    reply = gateway.post(mine, ask("hi", "impatient", timeout=1, num_retries=1))
+    assert (reply.status_code, reply.headers["retry-after"]) == (status, "2")
     assert len(upstream_calls(fake)) == 1
 
 
 def test_client_that_leaves_while_its_call_waits_is_not_asked_for(
     gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any
 ) -> None:
-    break_down("alone", status=429, retry_after_ms=1500)
+    break_down("left", status=429, retry_after_ms=1500)
     with RawClient(gateway) as client:
-        client.post(mine, ask("hi", "alone", num_retries=1))
+        client.post(mine, ask("hi", "left", num_retries=1))
         until(lambda: upstream_calls(fake) and last_upstream(fake).completed)
     (event,) = gateway.usage(mine, 1)
     assert (event["outcome"], event["attempts"]) == ("client_closed", 1)
@@ -286,7 +289,7 @@ def test_client_that_leaves_while_its_call_waits_is_not_asked_for(
 def test_beginning_of_a_stream_is_not_held_back_for_long(
     gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any
 ) -> None:
-    break_down("limits", kind="pause", after=2, seconds=4, times=1)
+    break_down("limits", kind="pause", after=2, seconds=6, times=1)
     with RawClient(gateway) as client:
         client.post(mine, ask("count to 3", "limits", stream=True))
         client.read_until(b'"role":"assistant"')
@@ -336,12 +339,10 @@ def test_all_are_down(gateway: Stack, mine: Key, fake: FakeAzure, break_down: An
 
 def test_short_wait_is_waited_for(gateway: Stack, mine: Key, fake: FakeAzure, entries: Entries) -> None:
     fake.set_quota("main", entries.name("brief"), requests=1, window=1)
-    assert gateway.post(mine, ask("hi", "brief")).status_code == 200
-    for attempts in ("2", "1"):  # the second call meets the refusal, the third may meet the rest
+    for _ in range(3):
         reply = gateway.post(mine, ask("hi", "brief", num_retries=1))
         assert reply.status_code == 200, reply.text
-        if attempts == "2":
-            assert reply.headers["x-tollgate-attempts"] == attempts
+    assert 429 in {call.status for call in upstream_calls(fake)}
 
 
 def test_rest_ends_with_one_good_call(gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any) -> None:

@@ -94,7 +94,7 @@ def test_calls_spill_over_before_the_requests_are_used_up(count: int, rpm: int) 
 
     gateways = virtually(work())
     for minute in (MINUTE, MINUTE + 1):
-        assert 0.85 * rpm <= gateways.sent[first.id, minute] <= rpm
+        assert 0.9 * rpm <= gateways.sent[first.id, minute] <= rpm
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -109,27 +109,27 @@ def test_tokens_are_counted_as_they_were_spent(seed: int) -> None:
 
     gateways = virtually(work())
     for minute in (MINUTE, MINUTE + 1):
-        assert 0.75 * 300_000 <= gateways.tokens[first.id, minute] <= 300_000
+        assert 0.9 * 300_000 <= gateways.tokens[first.id, minute] <= 300_000
 
 
-def test_what_was_sent_without_a_lease_is_in_the_row() -> None:
-    """The first calls do not wait for it, and a call larger than any lease is not refused."""
+def test_what_was_sent_is_in_the_row_soon() -> None:
+    """Soon for much of what is left; within 20 s for little of it, and when the process ends."""
     deployment = given(rpm=600, tpm=60_000)
 
     async def work() -> None:
-        gateways = Gateways(2)
+        gateways = Gateways(1)
         for _ in range(20):
             await gateways.send(0, deployment, 100)
-        await asyncio.sleep(3)
-        row = gateways.row(deployment)
-        assert row.now.requests >= 20
-        assert row.now.tokens >= 2000
+        await asyncio.sleep(1)
+        assert gateways.row(deployment).now.requests >= 15
+        await asyncio.sleep(21)
+        assert (gateways.row(deployment).now.requests, gateways.row(deployment).now.tokens) == (20, 2000)
         await gateways.send(0, deployment, 50_000)
-        await asyncio.sleep(3)
-        assert gateways.row(deployment).now.tokens >= 52_000
+        await asyncio.sleep(1)
+        assert gateways.row(deployment).now.tokens == 52_000
+        await gateways.send(0, deployment, 3)
         await gateways.close()
-        row = gateways.row(deployment)
-        assert (row.now.requests, row.now.tokens) == (21, 52_000)
+        assert (gateways.row(deployment).now.requests, gateways.row(deployment).now.tokens) == (22, 52_003)
 
     virtually(work())
 
@@ -277,6 +277,7 @@ def test_two_entries_for_one_deployment_share_its_row() -> None:
         gateways = Gateways(1)
         for _ in range(40):
             await gateways.send(0, one, lasts=0.1)
+        await asyncio.sleep(21)
         await gateways.send(0, other)
         await asyncio.sleep(2)
         assert gateways.left(0, one) == pytest.approx(0.6, abs=0.1)
@@ -293,6 +294,7 @@ def test_what_has_not_been_asked_for_an_hour_is_forgotten() -> None:
         await gateways.send(0, deployment)
         await asyncio.sleep(4000)
         other = given(name="other", rpm=100)
+        await asyncio.sleep(21)
         await gateways.send(0, other)
         await asyncio.sleep(2)
         kept = gateways.capacities[0]._leases  # pyright: ignore[reportPrivateUsage]

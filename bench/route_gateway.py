@@ -24,8 +24,12 @@ class Counted:
     def left(self, deployment: Deployment, now: float) -> float:
         return self._left(deployment, now, 0, 0)
 
+    def begin(self) -> None:
+        """The next attempt is about to be chosen."""
+        self._last = ("", 0)
+
     def left_before(self, deployment: Deployment, now: float) -> float:
-        """The same, without the attempt that was taken last."""
+        """The same, as it was when the present attempt was chosen."""
         name, tokens = self._last
         return self._left(deployment, now, -1, -tokens) if name == deployment.id else self.left(deployment, now)
 

@@ -20,6 +20,8 @@ LATE = 6.0
 """Seconds after which one gateway has surely heard what another knows."""
 MARGIN = 0.1
 """Of a limit: what is left above that is room, however it is counted."""
+LARGE = 4_000
+"""Tokens of a large call."""
 HARD = frozenset({"unreachable", "auth"})
 
 
@@ -43,6 +45,8 @@ class Seen:
     heard_at: float = -inf
     tight_until: float = -inf
     """Azure said that little was left until then."""
+    low_at: float = -inf
+    """When, with what has been sent since, so little was left that a large call would have found none."""
     sent: list[int] = field(default_factory=lambda: [0, 0])
 
     def well(self, now: float, late: float, allowed: int) -> bool:
@@ -53,14 +57,14 @@ class Seen:
             return False
         return sum(1 for at in self.recent if at > now - WINDOW) <= allowed
 
-    def room(self, tokens: int, now: float) -> bool:
-        """Surely, by what Azure said last."""
+    def room(self, tokens: int, requests: int, now: float) -> bool:
+        """Surely, by what Azure said last. tokens, requests: of this call, and of those since, of all gateways."""
         if self.heard_at < now - WINDOW:
             return True
         (most_tokens, most_requests), (tokens_left, requests_left) = self.limits, self.left
-        if most_tokens and tokens_left - self.sent[0] - tokens < MARGIN * most_tokens:
+        if most_tokens and tokens_left - tokens < MARGIN * most_tokens:
             return False
-        return not most_requests or requests_left - self.sent[1] - 1 >= MARGIN * most_requests
+        return not most_requests or requests_left - requests >= MARGIN * most_requests
 
 
 @dataclass(slots=True)
@@ -115,6 +119,8 @@ class Judge:
                     break
         seen.sent[0] += size.tokens
         seen.sent[1] += 1
+        if seen.limits[0] and seen.left[0] - seen.sent[0] < 2 * MARGIN * seen.limits[0] + LARGE:
+            seen.low_at = now
 
     def _surely_worse(self, gateway: int, site: Site, capacity: Counted, now: float) -> bool:
         if capacity.left_before(site.deployment, now) <= 1.0 - self._settings.near_limit - 1e-9:
@@ -129,10 +135,13 @@ class Judge:
         if ptu is not None and ptu.whole_share < 1.0 and not size.stream:
             return False
         index, allowed = site.index, self._settings.allowed_fails
+        tokens = size.tokens + sum(each[index].sent[0] for each in self._seen)
+        requests = 1 + sum(each[index].sent[1] for each in self._seen)
         for number, each in enumerate(self._seen):
             if not each[index].well(now, 0.0 if number == gateway else LATE, allowed):
                 return False
-            if not each[index].room(size.tokens, now) or now < each[index].tight_until + LATE:
+            said = each[index]
+            if not said.room(tokens, requests, now) or now < max(said.tight_until, said.low_at) + LATE:
                 return False
         return capacity.left_before(site.deployment, now) > MARGIN
 

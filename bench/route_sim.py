@@ -133,6 +133,7 @@ class Simulation:
         now = self.now
         if call.leaves <= now:  # it left while it waited
             return self._end(call, "client left")
+        call.gateway.view.begin()
         step: Step = call.journey.next(now)
         if type(step) is Ask:
             return self._ask(call, step)

@@ -14,12 +14,13 @@ PREVIEW = "2025-04-01-preview"
 
 def models(
     resources: Mapping[str, Mapping[str, Any]], resource_ids: Mapping[str, str]
-) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
     """Rows of alias, parameters and model information. An account's id at one of its deployments counts for all."""
-    main, foundry, plain = (str(resources[name]["url"]).rstrip("/") for name in ("main", "foundry", "openai"))
+    urls = (str(resources[name]["url"]).rstrip("/") for name in ("main", "second", "foundry", "openai"))
+    main, second, foundry, plain = urls
     keys = {name: str(resource.get("key") or "") for name, resource in resources.items()}
 
-    def azure(model: str, version: str = DATED, **changed: str) -> dict[str, str]:
+    def azure(model: str, version: str = DATED, **changed: Any) -> dict[str, Any]:
         row = {"model": f"azure/{model}", "api_base": main, "api_key": keys["main"], "api_version": version}
         return {name: value for name, value in (row | changed).items() if value}
 
@@ -27,6 +28,8 @@ def models(
     claude = {"model": "azure/claude-sonnet-4-5", "api_base": foundry, "api_key": keys["foundry"]}
     turbo = {"model": "openai/gpt-3.5-turbo", "api_base": f"{plain}/v1", "api_key": keys["openai"]}
     ids = {name: {"azure_resource_id": found} for name, found in resource_ids.items()}
+    provisioned: dict[str, Any] = {"sku": "GlobalProvisionedManaged", "ptu": {"units": 50, "hourly_cost": 50.0}}
+    elsewhere = {"api_base": second, "api_key": keys["second"]}
     vision = f"{main}/openai/deployments/gpt-4-vision/extensions"
     return [
         ("gpt-4o", azure("gpt-4o", **ids.get("main", {})), {}),
@@ -41,6 +44,9 @@ def models(
         ("gpt-4o-entra", azure("gpt-4o", api_key=""), {}),
         ("gpt-4o-keyvault", azure("gpt-4o", api_key="keyvault/main-api-key"), {}),
         ("gpt-4o-asyncfilter", azure("gpt-4o-asyncfilter"), {"base_model": "gpt-4o"}),
+        ("gpt-4o-routed", azure("my-gpt4-deployment", **provisioned), {"base_model": "gpt-4o"}),
+        ("gpt-4o-routed", azure("gpt-4o", weight=3, tpm=300_000), {}),
+        ("gpt-4o-routed", azure("my-gpt4-deployment", weight=1, tpm=100_000, **elsewhere), {"base_model": "gpt-4o"}),
         ("grok-4", grok | ids.get("foundry", {}), {}),
         ("gpt-3.5-turbo", azure("chatgpt-v-2"), {"base_model": "gpt-3.5-turbo"}),
         ("gpt-3.5-turbo", turbo, {}),

@@ -18,7 +18,7 @@ from local.stack.lock import hold
 
 RESOURCES: dict[str, dict[str, Any]] = {
     name: {"url": f"http://127.0.0.1:{port}", "key": f"key-{name}"}
-    for name, port in {"main": 4001, "foundry": 4002, "openai": 4003}.items()
+    for name, port in {"main": 4001, "foundry": 4002, "openai": 4003, "second": 4004}.items()
 }
 FAKE = {
     "vault_url": "https://localhost:1",
@@ -226,7 +226,7 @@ def test_the_fakes_configuration_has_an_alias_for_each_way_to_serve_a_model() ->
     )["model_list"]
     by_alias = {row["model_name"]: row["litellm_params"] for row in rows}
     assert by_alias.keys() == {
-        "gpt-4o", "gpt-4.1-mini", "gpt-4o-v1", "o3-mini", "gpt-5", "gpt-5.1", "gpt-5-chat", "gpt-4-vision",
+        "gpt-4o", "gpt-4.1-mini", "gpt-4o-v1", "gpt-4o-routed", "o3-mini", "gpt-5", "gpt-5.1", "gpt-5-chat", "gpt-4-vision",
         "azure-openai-4o-audio", "gpt-4o-entra", "gpt-4o-keyvault", "grok-4", "gpt-3.5-turbo", "gpt-4o-asyncfilter",
         "gpt-5-codex", "o3-pro", "gpt-3.5-turbo-instruct", "text-embedding-3-small", "gpt-image-1", "dall-e-3",
         "gpt-4o-mini-tts", "whisper-1", "gpt-4o-transcribe", "sora-2", "gpt-realtime", "claude-sonnet-4-5",

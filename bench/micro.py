@@ -15,6 +15,7 @@ from bench import accounting, upstream
 from bench.measure import body
 
 Piece = Callable[[], Callable[[], object]]
+STRATEGIES = ("simple-shuffle", "least-used", "least-busy", "lowest-latency", "lowest-cost", "prompt-cache")
 BATCHES, BATCH = 7, 0.05  # batches of so many seconds each; the median batch counts
 
 
@@ -94,11 +95,52 @@ def _relay_chunk() -> Callable[[], object]:
     return lambda: stream.feed(chunk)
 
 
-def _plan() -> Callable[[], object]:
-    from shared.routing import plan
+class _NoLimits:
+    """ports.Capacity of deployments whose tpm and rpm are never near: what leases cost is measured by itself."""
 
-    rows, rng = (_deployment(),), random.Random(1)
-    return lambda: plan(rows, rng)
+    def left(self, deployment: object, now: float) -> float:
+        return 1.0
+
+    def take(self, deployment: object, tokens: int, now: float) -> None: ...
+
+    def settle(self, deployment: object, at: float, tokens: int, spent: int) -> None: ...
+
+
+def _route(strategy: str, count: int, bad: int = 0) -> Piece:
+    """All of what a call pays for routing: begin, next, answered, ended. bad: so many of the deployments rest."""
+
+    def build() -> Callable[[], object]:
+        from dataclasses import replace
+
+        from shared.router_settings import RouterSettings
+        from shared.routing import Failure, Router, States, Wish
+
+        rows = tuple(replace(_deployment(), id=f"r/{i}", order=1, tpm=1_000_000) for i in range(count))
+        settings: Any = {"strategy": strategy}
+        router = Router(RouterSettings(**settings), States(), _NoLimits(), random.Random(1), lambda _: 1.0)
+        for row in rows[:bad]:
+            journey = router.begin((row,), Wish(), 1e9)
+            journey.next(1e9)
+            journey.failed(Failure("rate_limit", 60), 1e9)
+        wish, said = Wish(tokens=1000, cache_key="a system prompt"), {**LIMITS, "content-type": "application/json"}
+
+        def call() -> None:
+            journey = router.begin(rows, wish, 1e9)
+            journey.next(1e9)
+            journey.answered(1e9, said)
+            journey.ended(1e9, 300, None, good=True)
+
+        return call
+
+    return build
+
+
+LIMITS = {
+    f"x-ratelimit-{what}-{of}": value
+    for of in ("requests", "tokens")
+    for what, value in (("limit", "1000000"), ("remaining", "900000"), ("reset", "30"))
+}
+"""Of an answer that takes the longest to read."""
 
 
 def _key_digest() -> Callable[[], object]:
@@ -115,7 +157,9 @@ PIECES: dict[str, Piece] = {
     "read an answer's usage (orjson)": _usage_of_answer,
     "read and digest a key (shared.auth)": _key_digest,
     "read and check a body (shared.payload)": _read_body,
-    "plan the attempts (shared.routing)": _plan,
+    "choose the only deployment (shared.routing)": _route("simple-shuffle", 1),
+    **{f"choose one of 20, {name} (shared.routing)": _route(name, 20) for name in STRATEGIES},
+    "choose one of 20, 10 of them rest (shared.routing)": _route("simple-shuffle", 20, 10),
     "transform a request (shared.transform.chat)": _transform_request,
     "transform an answer (shared.transform.chat)": _transform_answer,
     "relay a streamed chunk (shared.transform.chat)": _relay_chunk,

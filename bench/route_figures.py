@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
 
 from bench import report
@@ -108,10 +109,11 @@ class Figures:
                         yield Recovery(placed.act.name, index, phases[-1].kind, seconds)
 
     def _recovered(self, site: Site, end: float, until: float) -> float | None:
-        """Seconds from the end of a fault until the share is there again; None: nothing can be said."""
+        """Seconds from the end of a fault until the share is there again; inf: not in its act; None: too few calls."""
         order = [s for s in self.sites if s.deployment.order == site.deployment.order and s.index not in BATCH]
         weigh = {s.index: s.deployment.weight or s.deployment.rpm or 1.0 for s in order}
         second = first = int(end - STARTS)
+        seen = False
         while second + SPAN <= until - STARTS:
             counts = {s.index: sum(self.served[s.index][second : second + SPAN]) for s in order}
             total = sum(counts.values())
@@ -121,8 +123,9 @@ class Figures:
                 due = weigh[site.index] / sum(weigh[i] for i in up)
                 if counts[site.index] / total >= max(due - POINTS, due / 2):
                     return float(second - first)
+                seen = True
             second += 1
-        return None
+        return inf if seen else None
 
 
 def _calm(script: Sequence[Placed], seconds: int) -> list[bool]:
@@ -150,13 +153,17 @@ def act_rows(figures: Figures) -> list[list[str]]:
     rows: list[list[str]] = []
     for placed, act in zip(figures.script, figures.acts, strict=True):
         seconds = recovered.get(placed.act.name)
-        known = [f"{median(seconds):.0f}", f"{max(seconds):.0f}"] if seconds else [report.NONE, report.NONE]
+        known = [_seconds(median(seconds)), _seconds(max(seconds))] if seconds else [report.NONE, report.NONE]
         calls = max(act.calls, 1)
         rows.append([
             placed.act.name, f"{act.calls:,}", f"{act.attempts / calls:.3f}", f"{act.failed / calls:.3f}",
             f"{act.unanswered:,}", str(act.lost), *known,
         ])  # fmt: skip
     return rows
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f}" if value < inf else "not in the act"
 
 
 def ends_rows(figures: Figures) -> list[list[str]]:

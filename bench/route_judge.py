@@ -47,7 +47,10 @@ class Seen:
     """Azure said that little was left until then."""
     low_at: float = -inf
     """When, with what has been sent since, so little was left that a large call would have found none."""
-    sent: list[int] = field(default_factory=lambda: [0, 0])
+    total: tuple[int, int] = (0, 0)
+    """Tokens and requests that this gateway has sent there."""
+    base: tuple[int, int] = (0, 0)
+    """The same, when the youngest attempt was begun of which Azure's figures are known."""
 
     def well(self, now: float, late: float, allowed: int) -> bool:
         """Surely, as known `late` seconds ago."""
@@ -56,6 +59,10 @@ class Seen:
         if self.good_from <= self.failed_at or self.well_at > now - late:
             return False
         return sum(1 for at in self.recent if at > now - WINDOW) <= allowed
+
+    def sent(self) -> tuple[int, int]:
+        """-> tokens and requests since Azure's figures."""
+        return self.total[0] - self.base[0], self.total[1] - self.base[1]
 
     def room(self, tokens: int, requests: int, now: float) -> bool:
         """Surely, by what Azure said last. tokens, requests: of this call, and of those since, of all gateways."""
@@ -97,8 +104,9 @@ class Judge:
         fits: Sequence[int],
         capacity: Counted,
         now: float,
-    ) -> None:
-        """An attempt begins. before: the sites that the call has asked already. fits: those that it may ask."""
+    ) -> tuple[int, int]:
+        """An attempt begins. before: the sites that the call has asked already. fits: those that it may ask.
+        -> what `answered` is to be told."""
         seen = self._seen[gateway][site.index]
         if site.index not in fits:
             self.note(self.faults.misrouted, "outside its tags or region", f"{site.index} at {now:.1f}")
@@ -117,10 +125,10 @@ class Judge:
                         self.faults.misrouted, f"{what}, another was free", f"{site.index}, not {index}, {now:.3f}"
                     )
                     break
-        seen.sent[0] += size.tokens
-        seen.sent[1] += 1
-        if seen.limits[0] and seen.left[0] - seen.sent[0] < 2 * MARGIN * seen.limits[0] + LARGE:
+        seen.total = seen.total[0] + size.tokens, seen.total[1] + 1
+        if seen.limits[0] and seen.left[0] - seen.sent()[0] < 2 * MARGIN * seen.limits[0] + LARGE:
             seen.low_at = now
+        return seen.total
 
     def _surely_worse(self, gateway: int, site: Site, capacity: Counted, now: float) -> bool:
         if capacity.left_before(site.deployment, now) <= 1.0 - self._settings.near_limit - 1e-9:
@@ -135,8 +143,9 @@ class Judge:
         if ptu is not None and ptu.whole_share < 1.0 and not size.stream:
             return False
         index, allowed = site.index, self._settings.allowed_fails
-        tokens = size.tokens + sum(each[index].sent[0] for each in self._seen)
-        requests = 1 + sum(each[index].sent[1] for each in self._seen)
+        since = [each[index].sent() for each in self._seen]
+        tokens = size.tokens + sum(tokens for tokens, _ in since)
+        requests = 1 + sum(requests for _, requests in since)
         for number, each in enumerate(self._seen):
             if not each[index].well(now, 0.0 if number == gateway else LATE, allowed):
                 return False
@@ -156,14 +165,20 @@ class Judge:
         if failure.kind == "rate_limit" and failure.retry_after is not None:
             seen.closed_until = now + min(failure.retry_after, self._settings.longest_cooldown)
 
-    def answered(self, gateway: int, site: Site, begun: float, headers: Mapping[str, str], now: float) -> None:
+    def answered(
+        self, gateway: int, site: Site, begun: float, total: tuple[int, int], headers: Mapping[str, str], now: float
+    ) -> None:
+        """total: what `asked` gave."""
         seen = self._seen[gateway][site.index]
         if begun > seen.failed_at >= seen.good_from:
             seen.well_at = now
-        seen.good_from, seen.good_at, seen.closed_until = max(begun, seen.good_from), now, -inf
+        seen.good_at, seen.closed_until = now, -inf
+        if begun < seen.good_from:
+            return  # its figures are older than what is known
+        seen.good_from = begun
         seen.limits = (int(headers.get(KEYS[0], 0)), int(headers.get(KEYS_OF_REQUESTS[0], 0)))
         seen.left = (int(headers.get(KEYS[1], 0)), int(headers.get(KEYS_OF_REQUESTS[1], 0)))
-        seen.heard_at, seen.sent = now, [0, 0]
+        seen.heard_at, seen.base = now, total
         if any(rest < 2 * MARGIN * most for most, rest in zip(seen.limits, seen.left, strict=True)):
             seen.tight_until = now + float(headers[KEYS[2]])
 

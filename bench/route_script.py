@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from bench.route_world import EPOCH, Fault, Phase, Site
 
-LEAD, LASTS, REST = 20.0, 60.0, 70.0  # seconds
+LEAD, LASTS, REST = 22.0, 60.0, 98.0
+"""Seconds; three minutes in all, so that faults begin when the minutes of all PTUs are young."""
 CALM = 300.0
 STARTS = EPOCH + 60.0
 PTU, FIRST, SECOND = range(4), range(4, 14), range(14, 20)

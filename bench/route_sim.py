@@ -52,6 +52,7 @@ class Call:
     site: Site | None = None
     since: float = 0.0
     """When the present attempt began."""
+    total: tuple[int, int] = (0, 0)
     failure: Failure | None = None
     headers: Mapping[str, str] | None = None
 
@@ -149,7 +150,9 @@ class Simulation:
         now, site = self.now, self._by_id[step.deployment.id]
         figures, gateway = self.figures, call.gateway
         self._rule(now < call.deadline, "asked after the deadline", call)
-        self.judge.asked(gateway.number, site, call.size, call.asks, self._fits[call.wish], gateway.view, now)
+        call.total = self.judge.asked(
+            gateway.number, site, call.size, call.asks, self._fits[call.wish], gateway.view, now
+        )
         if not call.asks and call.wish == 0:
             figures.asked_first(site.index, now)
         figures.attempts += 1
@@ -188,7 +191,7 @@ class Simulation:
         assert call.headers is not None
         now, size, site = self.now, call.size, call.site
         call.journey.answered(now, call.headers)
-        self.judge.answered(call.gateway.number, site, call.since, call.headers, now)
+        self.judge.answered(call.gateway.number, site, call.since, call.total, call.headers, now)
         self.figures.answered(site.index, call.since)
         if size.stream:
             self._push(now + (size.whole - size.first) * site.speed, self._ended, call)

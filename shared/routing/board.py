@@ -1,7 +1,7 @@
 """What processes tell each other of deployments, as JSON that another version may have written.
 
     {"at": 1790000000.0, "deployments": {"resource/deployment": {
-        "rest":   {"at": …, "until": … (0: well again), "why": "server", "level": 0},   what this process saw itself
+        "rest":   {"at": …, "until": … (0: well again), "why": "server", "level": 0, "told": false},   seen itself
         "in_flight": 3, "requests": 40, "tokens": 81000,                                of this minute
         "first_ms": 420, "whole_ms": 1800,                                              until answers begin, mean
         "azure":  {"at": …, "until": …, "requests": [left, limit | null, until], "tokens": […]}}}}
@@ -36,13 +36,13 @@ def _of(state: State, now: float) -> dict[str, Any]:
     said: dict[str, Any] = {}
     rest = state.rest
     if rest is not None and rest.own and max(rest.at, rest.until) > now - OLD:
-        said["rest"] = {"at": rest.at, "until": rest.until, "why": rest.why, "level": rest.level}
+        said["rest"] = {"at": rest.at, "until": rest.until, "why": rest.why, "level": rest.level, "told": rest.told}
     requests, tokens = state.used(now)
     figures = {"in_flight": state.in_flight, "requests": requests, "tokens": tokens}
     figures |= {"first_ms": _ms(state.streams, now), "whole_ms": _ms(state.whole, now)}
     said |= {name: figure for name, figure in figures.items() if figure}
     if state.quota is not None and now < state.quota.until:
-        said["azure"] = _said(state.quota)
+        said["azure"] = _said(state.quota, state, now)
     return said
 
 
@@ -50,11 +50,12 @@ def _ms(pace: Pace, now: float) -> int:
     return round(pace.mean * 1000) if 0 < pace.mean < inf and now - pace.at < OLD else 0
 
 
-def _said(quota: Quota) -> dict[str, Any]:
+def _said(quota: Quota, state: State, now: float) -> dict[str, Any]:
     said: dict[str, Any] = {"at": quota.at, "until": quota.until}
-    for name, bound in (("requests", quota.requests), ("tokens", quota.tokens)):
-        if bound is not None:
-            said[name] = [bound.left, bound.limit, bound.until]
+    both = (("requests", quota.requests), ("tokens", quota.tokens))
+    for (name, bound), left in zip(both, state.left(now), strict=True):
+        if bound is not None and left is not None:
+            said[name] = [left, bound.limit, bound.until]
     return said
 
 
@@ -69,13 +70,20 @@ def hear(states: States, said: Mapping[str, Any], now: float) -> None:
 
 
 def _hear_of(state: State, row: Mapping[Any, Any], now: float) -> None:
-    if (rest := _rest(row.get("rest"), now)) is not None and (state.rest is None or rest.at > state.rest.at):
+    if (rest := _rest(row.get("rest"), now)) is not None and _news(state, rest, now):
         state.take(rest)
-    if (quota := _quota(row.get("azure"), now)) is not None and (state.quota is None or quota.at > state.quota.at):
-        state.quota = quota
+    if (quota := _quota(row.get("azure"), state, now)) is not None:
+        state.heard(quota)
     for pace, name in ((state.streams, "first_ms"), (state.whole, "whole_ms")):
         if not pace.mean and (ms := _number(row.get(name))):
             pace.mean, pace.at = ms / 1000, now  # better than nothing; what this process measures itself wins
+
+
+def _news(state: State, rest: Rest, now: float) -> bool:
+    if state.rest is not None and rest.at <= state.rest.at:
+        return False
+    # another failure does not shorten a rate limit, the end of which is known
+    return not (rest.until and state.limited and max(now, rest.until) < state.until)
 
 
 def _rest(said: object, now: float) -> Rest | None:
@@ -85,16 +93,17 @@ def _rest(said: object, now: float) -> Rest | None:
     kind: FailureKind | None = next((k for k in get_args(FailureKind) if k == said.get("why")), None)
     if at is None or until is None or kind is None or not now - OLD < max(at, until) or at > now + AHEAD:
         return None
-    return Rest(at, min(until, now + OLD), kind, int(level or 0), own=False)
+    return Rest(at, min(until, now + OLD), kind, int(level or 0), told=said.get("told") is True, own=False)
 
 
-def _quota(said: object, now: float) -> Quota | None:
+def _quota(said: object, state: State, now: float) -> Quota | None:
     if not isinstance(said, Mapping):
         return None
     at, until = _number(said.get("at")), _number(said.get("until"))
     if at is None or until is None or not now < until <= now + 2 * AHEAD or at > now + AHEAD:
         return None
-    return Quota(at, until, _bound(said.get("requests")), _bound(said.get("tokens")))
+    requests, tokens = _bound(said.get("requests")), _bound(said.get("tokens"))
+    return Quota(at, until, requests, tokens, state.all_requests, state.all_tokens)
 
 
 def _bound(said: object) -> Bound | None:

@@ -1,6 +1,7 @@
 """When a deployment rests, for how long, and how it comes to be well again.
 
-A rest that is over is half-open: one call probes, and the others pass the deployment by until that call has ended.
+A rest that is over is half-open: one call probes, and the others pass the deployment by until that call has been
+answered. Only a rate limit whose end the upstream has told ends by itself.
 Pure functions over a State; who is asked in which rank is ranks.py's.
 """
 
@@ -26,11 +27,24 @@ ANSWERS: frozenset[FailureKind] = frozenset({"bad_request", "content_filter", "c
 """The deployment works: it is the call that it will not serve."""
 
 
-def well(states: States, state: State, *, asked_at: float, now: float) -> None:
+def begun(state: State, now: float) -> bool:
+    """A call is being sent there. -> whether it is the probe."""
+    if not state.until or now < state.until:
+        return False
+    if state.rest is not None and state.rest.told:
+        state.until = 0.0
+        return False
+    if now < state.probe_until:
+        return False
+    state.probe_until = now + PROBE
+    return True
+
+
+def well(states: States, state: State, *, asked_at: float) -> None:
     """A call has been answered that was asked at `asked_at`: it is well, unless it began to rest since."""
     if state.until and state.rest is not None and asked_at >= state.rest.at:
         state.failures.clear()
-        _note(states, state, Rest(now, 0.0, state.rest.why))
+        _note(states, state, Rest(asked_at, 0.0, state.rest.why))  # of then it is the evidence
 
 
 def probed(state: State, *, probe: bool) -> None:
@@ -53,15 +67,17 @@ def failed(
     """cooldown: how long this deployment rests when the upstream says nothing of it; 0: it never rests."""
     kind = failure.kind
     if kind in ANSWERS:
-        well(states, state, asked_at=asked_at, now=now)
+        well(states, state, asked_at=asked_at)
     if kind in FINAL or kind == "conflict" or not settings.cooldowns:
         probed(state, probe=probe)
         return
-    level = state.rest.level + probe if state.until and state.rest is not None else 0
+    last = state.rest
+    probe = probe and last is not None and asked_at >= last.at  # else others have found out since
+    level = last.level + probe if state.until and last is not None else 0
     seconds = min(cooldown * 2.0 ** min(level, 20), max(settings.longest_cooldown, cooldown))
     said = min(failure.retry_after or 0.0, settings.longest_cooldown)
     if kind == "rate_limit":
-        _limit(states, state, Rest(now, now + (said or seconds), kind, level), probe=probe)
+        _limit(states, state, Rest(now, now + (said or seconds), kind, level, told=bool(said)), probe=probe)
         return
     _count(state, kind, now)
     if state.until and not probe:

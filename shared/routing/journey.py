@@ -9,7 +9,7 @@ from typing import Literal
 
 from shared.ports import Capacity
 from shared.router_settings import FINAL, RouterSettings
-from shared.routing import health, quota
+from shared.routing import health
 from shared.routing.lineup import PATIENCE, Entry, Lineup, Parts
 from shared.routing.ranks import Ranks
 from shared.routing.states import States
@@ -40,7 +40,7 @@ class Journey:
 
     __slots__ = (
         "_asked", "_at", "_entry", "_final", "_known", "_last", "_lineup", "_only_limits", "_parts", "_probe", "_ready",
-        "_timeout", "_trip", "_wait_until", "_wish", "attempts", "retries",
+        "_sent", "_timeout", "_trip", "_wait_until", "_wish", "attempts", "retries",
     )  # fmt: skip
 
     attempts: int
@@ -55,6 +55,7 @@ class Journey:
         self._wish = wish
         self.attempts = self.retries = 0
         self._at = 0.0  # when the attempt under way began
+        self._sent = 0, 0  # requests and tokens that had been sent there in all, this attempt included
         self._probe = False
         self._timeout: float | None = None
         self._only_limits = False
@@ -82,7 +83,7 @@ class Journey:
         wish = self._wish
         if now >= wish.deadline:
             return self._over(now)
-        entry = self._trip.ranks.choose(self._parts, self._asked, wish, now)
+        entry = self._trip.ranks.choose(self._parts, self._lineup.lone, self._asked, wish, now)
         return self._ask(entry, now) if entry is not None else self._wait_or_over(now)
 
     def _ask(self, entry: Entry, now: float) -> Ask:
@@ -91,6 +92,7 @@ class Journey:
         self._asked |= entry.bit
         self.attempts += 1
         state.sent(wish.tokens, now)
+        self._sent = state.all_requests, state.all_tokens
         if entry.bounded:
             self._trip.capacity.take(entry.deployment, wish.tokens, now)
         ask = entry.ask_whole
@@ -99,12 +101,8 @@ class Journey:
             if ask is not entry.ask_stream_more and self._another(now):
                 ask = entry.ask_stream_more
         self._timeout = ask.timeout
-        self._probe = False
-        if state.until and state.until <= now and now >= state.probe_until:
-            self._probe = True
-            state.probe_until = now + health.PROBE
-            return Ask(ask.deployment, ask.timeout, probe=True)
-        return ask
+        self._probe = health.begun(state, now)
+        return Ask(ask.deployment, ask.timeout, probe=True) if self._probe else ask
 
     def failed(self, failure: Failure, now: float, headers: Mapping[str, str] | None = None) -> None:
         """The attempt gave no answer. headers: of the upstream's refusal, where there was one."""
@@ -112,8 +110,8 @@ class Journey:
         if entry is None:
             return
         state = entry.state
-        if headers is not None and (said := quota.read(headers, now)) is not None:
-            state.quota = said
+        if headers is not None:
+            state.said(headers, self._at, *self._sent)
         self._back(entry, 0)
         if self._known:
             state.not_succeeded()
@@ -141,12 +139,11 @@ class Journey:
             return
         state = entry.state
         self._known = True
-        if (said := quota.read(headers, now)) is not None:
-            state.quota = said
+        state.said(headers, self._at, *self._sent)
         if not self._wish.stream:
             state.whole.measured(now - self._at, now)
         if state.until:
-            health.well(self._trip.states, state, asked_at=self._at, now=now)
+            health.well(self._trip.states, state, asked_at=self._at)
         state.succeeded(now)
 
     def ended(self, now: float, tokens: int, first_token: float | None, *, good: bool) -> None:

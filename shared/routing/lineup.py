@@ -64,10 +64,11 @@ Parts = tuple[tuple[Tier, ...], ...]
 class Lineup:
     """The deployments that fit a wish."""
 
-    __slots__ = ("_by_late", "bits", "entries", "parts", "shared")
+    __slots__ = ("_by_late", "bits", "entries", "lone", "parts", "shared")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(entries)
+        self.lone = self.entries[0] if len(self.entries) == 1 else None
         self.bits = sum(e.bit for e in entries)
         self.parts: Parts = (_tiers(entries),)
         self.shared = [e for e in entries if e.share < 1]

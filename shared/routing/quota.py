@@ -13,73 +13,71 @@ LONGEST = 60.0
 UNSAID = 10.0
 """How long it counts when Azure does not say when the window ends: the next answer says more."""
 
+REQUESTS = "x-ratelimit-remaining-requests", "x-ratelimit-limit-requests", "x-ratelimit-reset-requests"
+TOKENS = "x-ratelimit-remaining-tokens", "x-ratelimit-limit-tokens", "x-ratelimit-reset-tokens"
+
 
 @dataclass(slots=True)
 class Bound:
-    """Requests or tokens."""
+    """Requests or tokens. Never changed: it is not frozen because that makes it slow to build, once a call."""
 
     left: float
-    """As Azure said, less what has been sent since."""
+    """As Azure said."""
     limit: float | None
     until: float
 
-    def near(self, now: float, need: float, margin: float) -> bool:
+    def near(self, now: float, sent: float, need: float, margin: float) -> bool:
+        """sent: since then."""
         if now >= self.until:
             return False
-        return self.left < need or (self.limit is not None and self.left <= margin * self.limit)
+        left = self.left - sent
+        return left < need or (self.limit is not None and left <= margin * self.limit)
 
 
 @dataclass(slots=True)
 class Quota:
-    """Of one deployment, as of its last answer."""
+    """Of one deployment, as of the call that was asked last of those that it has answered. Never changed."""
 
     at: float
+    """When that call was asked: what it says is of then, however late it was answered."""
     until: float
     """After this nothing of it counts."""
     requests: Bound | None
     tokens: Bound | None
+    sent_requests: int
+    sent_tokens: int
+    """What had been sent there in all by then, that call included."""
 
-    def near(self, now: float, tokens: float, margin: float) -> bool:
-        """Whether a call of so many tokens might be refused, or no more than the share `margin` is left."""
-        if now >= self.until:
-            return False
-        if self.requests is not None and self.requests.near(now, 1.0, margin):
+    def near(self, now: float, tokens: float, margin: float, *, sent_requests: int, sent_tokens: int) -> bool:
+        """Whether a call of so many tokens might be refused, or no more than the share `margin` is left. sent_…: in
+        all, until now."""
+        requests = self.requests
+        if requests is not None and requests.near(now, sent_requests - self.sent_requests, 1.0, margin):
             return True
-        return self.tokens is not None and self.tokens.near(now, tokens, margin)
-
-    def words(self, now: float) -> str:
-        """-> what is left, for the reader."""
-        both = (("requests", self.requests), ("tokens", self.tokens))
-        return " and ".join(f"{max(b.left, 0):.0f} {of}" for of, b in both if b is not None and now < b.until)
-
-    def sent(self, tokens: int) -> None:
-        if self.requests is not None:
-            self.requests.left -= 1
-        if self.tokens is not None:
-            self.tokens.left -= tokens
+        of = self.tokens
+        return of is not None and of.near(now, sent_tokens - self.sent_tokens, tokens, margin)
 
 
-def read(headers: Mapping[str, str], now: float) -> Quota | None:
-    """-> None when the answer says nothing of limits. headers: by names in small letters."""
-    requests, tokens = headers.get("x-ratelimit-remaining-requests"), headers.get("x-ratelimit-remaining-tokens")
-    if requests is None and tokens is None:
-        return None
-    of_requests = _bound(requests, headers, "requests", now)
-    of_tokens = _bound(tokens, headers, "tokens", now)
-    if of_requests is None and of_tokens is None:
-        return None
-    until = max(b.until for b in (of_requests, of_tokens) if b is not None)
-    return Quota(now, until, of_requests, of_tokens)
+def read(headers: Mapping[str, str], at: float, sent_requests: int, sent_tokens: int) -> Quota | None:
+    """-> None when the answer says nothing of limits. headers: by names in small letters. The rest as in Quota."""
+    requests = _bound(headers, REQUESTS, at)
+    tokens = _bound(headers, TOKENS, at)
+    until = max(requests.until if requests else 0.0, tokens.until if tokens else 0.0)
+    return Quota(at, until, requests, tokens, sent_requests, sent_tokens) if until else None
 
 
-def _bound(left: str | None, headers: Mapping[str, str], of: str, now: float) -> Bound | None:
-    remaining = _number(left)
+def speaks(headers: Mapping[str, str]) -> bool:
+    """Whether there is anything to read."""
+    return TOKENS[0] in headers or REQUESTS[0] in headers
+
+
+def _bound(headers: Mapping[str, str], names: tuple[str, str, str], at: float) -> Bound | None:
+    remaining = _number(headers.get(names[0]))
     if remaining is None:
         return None
-    limit = _number(headers.get("x-ratelimit-limit-" + of))
-    reset = _number(headers.get("x-ratelimit-reset-" + of))
-    lasts = min(reset, LONGEST) if reset else UNSAID
-    return Bound(remaining, limit or None, now + lasts)
+    limit = _number(headers.get(names[1]))
+    reset = _number(headers.get(names[2]))
+    return Bound(remaining, limit or None, at + (min(reset, LONGEST) if reset else UNSAID))
 
 
 def _number(text: str | None) -> float | None:

@@ -41,7 +41,7 @@ class Ranks:
                 return LIMITED if state.limited else RESTING
             if now < state.probe_until:
                 return RESTING
-        if state.quota is not None and state.quota.near(now, tokens, self._margin):
+        if state.quota_at and state.near(now, tokens, self._margin):
             return NEAR
         if entry.bounded and self._capacity.left(entry.deployment, now) <= self._margin:
             return NEAR
@@ -49,13 +49,19 @@ class Ranks:
 
     def near(self, entry: Entry, tokens: int, now: float) -> str:
         """-> which limit a deployment is near, for the reader."""
-        quota = entry.state.quota
-        if quota is not None and quota.near(now, tokens, self._margin):
-            return f"near a limit: Azure has {quota.words(now)} left"
+        state = entry.state
+        if state.near(now, tokens, self._margin):
+            both = zip(("requests", "tokens"), state.left(now), strict=True)
+            words = " and ".join(f"{max(left, 0):.0f} {of}" for of, left in both if left is not None)
+            return f"near a limit: Azure has {words} left"
         return f"near a limit: {self._capacity.left(entry.deployment, now):.0%} of its tpm or rpm is left"
 
-    def choose(self, parts: Parts, asked: int, wish: Wish, now: float) -> Entry | None:
-        """-> the best that is not among `asked` (bits); None: there is no candidate."""
+    def choose(self, parts: Parts, lone: Entry | None, asked: int, wish: Wish, now: float) -> Entry | None:
+        """-> the best that is not among `asked` (bits); None: there is no candidate. lone: it is all there is, so that
+        nothing matters but whether it may be asked."""
+        if lone is not None:
+            free = not lone.bit & asked and (now >= lone.state.until or not lone.state.limited)
+            return lone if free else None
         for tier, sure in self.groups(parts, asked, wish, now, quick=True):
             entry = self._pick(tier, wish, now)
             if sure or (not entry.bit & asked and self.grade(entry, wish.tokens, now) == WELL):

@@ -18,5 +18,7 @@ class Rest:
     why: FailureKind
     level: int = 0
     """How many probes have failed on end."""
+    told: bool = False
+    """Its upstream has said until when: it is well after that, without a probe."""
     own: bool = True
     """False: another process has reported it."""

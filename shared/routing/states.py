@@ -13,7 +13,7 @@ from math import inf
 from typing import Any
 
 from shared.router_settings import FailureKind
-from shared.routing import board
+from shared.routing import board, quota
 from shared.routing.quota import Quota
 from shared.routing.rest import Rest
 
@@ -55,6 +55,9 @@ class State:
     """The minute of `requests` and `tokens`, since 1970."""
     requests: int = 0
     tokens: int = 0
+    all_requests: int = 0
+    all_tokens: int = 0
+    """Sent there since the process began."""
     until: float = 0.0
     """Not 0: it rests until then, or rested and nothing has shown yet that it is well again."""
     limited: bool = False
@@ -63,8 +66,10 @@ class State:
     """A call is finding out whether it is well again; after that long another may."""
     rest: Rest | None = None
     """The last time that it began to rest or was well again."""
-    quota: Quota | None = None
-    """What Azure said last of its limits."""
+    quota_at: float = 0.0
+    unread: tuple[Mapping[str, str], float, int, int] | None = None
+    """The newest answer's headers, and the rest of what quota.read wants: read when somebody asks."""
+    read: Quota | None = None
     streams: Pace = field(default_factory=Pace)
     whole: Pace = field(default_factory=Pace)
     failures: list[tuple[float, FailureKind, int]] = field(default_factory=list[tuple[float, FailureKind, int]])
@@ -86,11 +91,45 @@ class State:
             self.minute, self.requests, self.tokens = minute, 1, tokens
         self.in_flight += 1
         self.seen = now
-        if self.quota is not None:
-            if now < self.quota.until:
-                self.quota.sent(tokens)
-            else:
-                self.quota = None
+        self.all_requests += 1
+        self.all_tokens += tokens
+
+    @property
+    def quota(self) -> Quota | None:
+        """What Azure said last of its limits."""
+        if self.unread is not None:
+            self.read = quota.read(*self.unread) or self.read
+            self.unread = None
+        return self.read
+
+    def said(self, headers: Mapping[str, str], at: float, sent_requests: int, sent_tokens: int) -> None:
+        """An answer tells what is left; the rest as in Quota. One asked earlier than another says nothing new."""
+        if at >= self.quota_at and quota.speaks(headers):
+            self.quota_at = at
+            self.unread = headers, at, sent_requests, sent_tokens
+
+    def heard(self, said: Quota) -> None:
+        """The same from another process."""
+        if said.at > self.quota_at:
+            self.quota_at, self.unread, self.read = said.at, None, said
+
+    def near(self, now: float, tokens: float, margin: float) -> bool:
+        """Whether, as Azure says, no more than the share `margin` is left, or too little for so many tokens."""
+        said = self.quota
+        if said is None or now >= said.until:
+            return False
+        return said.near(now, tokens, margin, sent_requests=self.all_requests, sent_tokens=self.all_tokens)
+
+    def left(self, now: float) -> tuple[float | None, float | None]:
+        """-> requests and tokens that are left, as Azure says, less what has been sent since; None: not known."""
+        said = self.quota
+        if said is None:
+            return None, None
+        of, tokens = said.requests, said.tokens
+        return (
+            None if of is None or now >= of.until else of.left - (self.all_requests - said.sent_requests),
+            None if tokens is None or now >= tokens.until else tokens.left - (self.all_tokens - said.sent_tokens),
+        )
 
     def back(self, tokens: int, spent: int, at: float) -> None:
         """It has ended. at, tokens: as of `sent`; spent: what it has really used."""

@@ -69,12 +69,13 @@ def _shares(lineup: Lineup, ranks: Ranks, pick: Pick, luck: Luck, wish: Wish, no
     shares: dict[Entry, float] = {}
     for parts, part in _ways(lineup, wish):
         first = next((tier for tier, _ in ranks.groups(parts, 0, wish, now, quick=False)), None)
-        if first is not None:
-            for i in range(DRAWS):
-                luck.next = (i + 0.5) / DRAWS
-                entry = pick(first, wish, now)
-                shares[entry] = shares.get(entry, 0.0) + part / DRAWS
-    return shares
+        if first is None:
+            continue
+        for i in range(DRAWS):
+            luck.next = (i + 0.5) / DRAWS
+            entry = pick(first, wish, now)
+            shares[entry] = shares.get(entry, 0.0) + part / DRAWS
+    return {entry: round(share, 6) for entry, share in shares.items()}
 
 
 def _ways(lineup: Lineup, wish: Wish) -> list[tuple[Parts, float]]:

@@ -88,7 +88,7 @@ class World:
                 case Over():
                     return (*path, step.why)
                 case Wait():
-                    path.append(f"~{step.seconds:.0f}")
+                    path.append(f"~{int(step.seconds + 0.3)}")  # 0 and 1: the first backoffs
                     self.now += step.seconds
                 case Ask():
                     path.append(step.deployment.name)

@@ -37,6 +37,8 @@ def _of(state: State, now: float) -> dict[str, Any]:
     rest = state.rest
     if rest is not None and rest.own and max(rest.at, rest.until) > now - OLD:
         said["rest"] = {"at": rest.at, "until": rest.until, "why": rest.why, "level": rest.level, "told": rest.told}
+    if not state.all_requests:
+        return said  # all else that it knows of it is what others have said
     requests, tokens = state.used(now)
     figures = {"in_flight": state.in_flight, "requests": requests, "tokens": tokens}
     figures |= {"first_ms": _ms(state.streams, now), "whole_ms": _ms(state.whole, now)}

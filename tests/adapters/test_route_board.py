@@ -128,12 +128,12 @@ async def test_figures_are_written_now_and_then(azurite: Azurite) -> None:
         one, deployment = house.instance(), named()
         one.board.nudge()
         await happens(lambda: one.board.wrote)
-        one.states.of(deployment).sent(250, time.time())
 
         async def told() -> bool:
+            one.states.of(deployment).sent(250, time.time())  # again and again: with the minute its figures begin anew
             found = [post for post in await posts(house.tables, time.time()) if post.instance == one.name]
             said: Any = found[0].report.get("deployments") if found else None
-            return bool(said) and said.get(deployment, {}).get("tokens") == 250
+            return bool(said) and said.get(deployment, {}).get("tokens", 0) >= 250
 
         await eventually(told)
 

@@ -118,8 +118,10 @@ def test_what_is_left_at_azure_is_taken_over_when_it_is_newer() -> None:
 def test_times_of_others_are_better_than_none() -> None:
     here, there = World("a b", "lowest-latency"), World("a b", "lowest-latency")
     for name, seconds in (("a", 0.2), ("b", 2.0)):
+        here.state(name).sent(0, here.now)
         here.state(name).whole.measured(seconds, here.now)
     tell(here, there)
+    assert there.states.report(there.now)["deployments"] == {}  # hearsay is not passed on
     assert [there.call()[0] for _ in range(1)] == ["a"]
     there.state("b").whole.measured(0.1, there.now)
     tell(here, there)

@@ -18,6 +18,7 @@ from bench.route_world import BATCH, PTUS, WINDOW, Site
 SPAN = 5  # seconds in which a share is counted
 LEAST = 40  # calls of an order within that span: fewer give no share
 POINTS = 0.05
+NEARLY = 0.8  # of a quota: from then on others may be asked in its place
 SETTLED = 95.0  # seconds without a fault and without a rush before shares count
 
 
@@ -67,6 +68,7 @@ class Figures:
         self.first = [0] * len(self.sites)
         seconds = int(self.script[-1].end - STARTS) + 400
         self.served = [[0] * seconds for _ in self.sites]
+        self.used_up: dict[tuple[int, int], float] = {}
         self.acts = [InAct() for _ in self.script]
         self._calm = _calm(self.script, seconds)
 
@@ -74,8 +76,11 @@ class Figures:
         if self._calm[int(now - STARTS)]:
             self.first[site] += 1
 
-    def answered(self, site: int, begun: float) -> None:
-        self.served[site][int(begun - STARTS)] += 1
+    def answered(self, site: Site, begun: float) -> None:
+        self.served[site.index][int(begun - STARTS)] += 1
+        window, ends = site.window(begun)
+        if window.tokens > NEARLY * site.tpm or window.requests > NEARLY * site.rpm:
+            self.used_up.setdefault((site.index, int((ends - site.offset) // WINDOW) - 1), begun)
 
     def shares(self, order: int) -> list[tuple[int, float, float]]:
         """-> of the sites of an order that is served by weight: which, its share, the share of its weight."""
@@ -109,23 +114,26 @@ class Figures:
                         yield Recovery(placed.act.name, index, phases[-1].kind, seconds)
 
     def _recovered(self, site: Site, end: float, until: float) -> float | None:
-        """Seconds from the end of a fault until the share is there again; inf: not in its act; None: too few calls."""
+        """Seconds from the end of a fault until the share was last seen below what it should be, before it was there;
+        inf: it was not, to the end of the act; None: too few calls came to the order."""
         order = [s for s in self.sites if s.deployment.order == site.deployment.order and s.index not in BATCH]
         weigh = {s.index: s.deployment.weight or s.deployment.rpm or 1.0 for s in order}
-        second = first = int(end - STARTS)
-        seen = False
-        while second + SPAN <= until - STARTS:
+        first, last = int(end - STARTS), int(until - STARTS) - SPAN
+        below: int | None = None
+        for second in range(first, last + 1):
             counts = {s.index: sum(self.served[s.index][second : second + SPAN]) for s in order}
-            total = sum(counts.values())
-            at = STARTS + second
-            up = [s.index for s in order if s.phase(at) is None]
-            if total >= LEAST and site.index in up:
-                due = weigh[site.index] / sum(weigh[i] for i in up)
-                if counts[site.index] / total >= max(due - POINTS, due / 2):
-                    return float(second - first)
-                seen = True
-            second += 1
-        return inf if seen else None
+            up = [s.index for s in order if s.phase(STARTS + second) is None]
+            if sum(counts.values()) < LEAST or site.index not in up or self._used_up(site, STARTS + second + SPAN):
+                continue
+            due = weigh[site.index] / sum(weigh[i] for i in up)
+            if counts[site.index] / sum(counts.values()) >= max(due - POINTS, due / 2):
+                return 0.0 if below is None else below + 1.0 - first
+            below = second
+        return inf if below is not None and below > last - 20 else None
+
+    def _used_up(self, site: Site, t: float) -> bool:
+        """Whether it had no room: then it has no share to come back to."""
+        return self.used_up.get((site.index, int((t - site.offset) // WINDOW)), inf) <= t
 
 
 def _calm(script: Sequence[Placed], seconds: int) -> list[bool]:

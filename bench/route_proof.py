@@ -13,8 +13,8 @@ from statistics import median
 
 from bench import report
 from bench.route_figures import act_rows, ends_rows, share_rows
-from bench.route_sim import SETTINGS, Simulation
-from shared.router_settings import Strategy
+from bench.route_sim import DEADLINES, SETTINGS, Simulation
+from shared.router_settings import RouterSettings, Strategy
 
 CALLS = 1_000_000
 SEED = 1
@@ -44,6 +44,12 @@ def row(name: str, run: Simulation) -> list[str]:
     ]  # fmt: skip
 
 
+BOUNDS: tuple[tuple[str, RouterSettings, tuple[float, ...]], ...] = (
+    ("as above", SETTINGS, DEADLINES),
+    ("as above, but calls have 60 s or more", SETTINGS, (60.0, 60.0, 120.0, 120.0, 230.0)),
+    ("the defaults, with which calls have 210 s", RouterSettings(), (210.0,)),
+    ("the defaults, but calls have 100 s or more", RouterSettings(), DEADLINES),
+)
 HEADER = (
     "strategy", "calls", "lost", "misrouted", "against a rule", "attempts a call", "most", "use of PTU",
     "CPU µs a call", "verdict",
@@ -51,6 +57,18 @@ HEADER = (
 ACTS = (
     "act", "calls", "attempts a call", "of them failed", "without an answer", "lost", "to recover s", "at most s",
 )  # fmt: skip
+
+
+def bounds(calls: int, seed: int, say: Callable[[str], None]) -> str:
+    """What is lost where timeouts leave too little time: no part of the verdict, and said beside it."""
+    rows: list[list[str]] = []
+    for name, settings, deadlines in BOUNDS:
+        say(f"{name}, {calls:,} calls ...")
+        run = Simulation(calls, seed, settings, deadlines=deadlines)
+        run.run()
+        where = [f"{p.act.name} {a.lost}" for p, a in zip(run.figures.script, run.figures.acts, strict=True) if a.lost]
+        rows.append([name, f"{calls:,}", str(run.judge.faults.lost.total()), "; ".join(where) or report.NONE])
+    return report.table(("timeouts", "calls", "lost", "in the acts"), rows)
 
 
 def prove(calls: int, seed: int, say: Callable[[str], None]) -> tuple[str, bool]:
@@ -67,7 +85,10 @@ def prove(calls: int, seed: int, say: Callable[[str], None]) -> tuple[str, bool]
         good = good and held(run)
         _complain(run, say)
     _complain(main, say)
-    return "\n\n".join([report.table(HEADER, rows), *_details(main)]), good
+    said = bounds(calls // PART, seed, say)
+    return "\n\n".join(
+        [report.table(HEADER, rows), "Where timeouts leave too little time:", said, *_details(main)]
+    ), good
 
 
 def _details(run: Simulation) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf
@@ -60,7 +60,14 @@ class Call:
 class Simulation:
     """One run over one world."""
 
-    def __init__(self, calls: int, seed: int, settings: RouterSettings = SETTINGS, route: Route = Router) -> None:
+    def __init__(
+        self,
+        calls: int,
+        seed: int,
+        settings: RouterSettings = SETTINGS,
+        route: Route = Router,
+        deadlines: Sequence[float] = DEADLINES,
+    ) -> None:
         self._script = placed(ACTS)
         self._rate = calls / weighed(self._script)
         self._sites = sites(self._rate)
@@ -70,7 +77,7 @@ class Simulation:
         self._fits = [_fits(self._choices, *wish) for wish in WISHES]
         self._calls, self._settings, self._rng = calls, settings, Random(seed)
         self._gateways = [Gateway(number, settings, self._choices, seed, route) for number in range(2)]
-        self._act = 0
+        self._act, self._deadlines = 0, deadlines
         self._heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._pushed = self._open = 0
         self.now = STARTS
@@ -116,7 +123,7 @@ class Simulation:
         figures.calls += 1
         self._open += 1
         size, now = _size(rng), self.now
-        deadline = now + rng.choice(DEADLINES)
+        deadline = now + rng.choice(self._deadlines)
         leaves = now + 3.0 * rng.random() if rng.random() < 0.005 else inf
         luck = rng.random()
         retries = 0 if luck < 0.02 else 5 if luck < 0.05 else None
@@ -192,7 +199,7 @@ class Simulation:
         now, size, site = self.now, call.size, call.site
         call.journey.answered(now, call.headers)
         self.judge.answered(call.gateway.number, site, call.since, call.total, call.headers, now)
-        self.figures.answered(site.index, call.since)
+        self.figures.answered(site, call.since)
         if size.stream:
             self._push(now + (size.whole - size.first) * site.speed, self._ended, call)
         else:

@@ -95,11 +95,11 @@ class Journey:
         self._sent = state.all_requests, state.all_tokens
         if entry.bounded:
             self._trip.capacity.take(entry.deployment, wish.tokens, now)
-        ask = entry.ask_whole
+        ask, more = entry.ask_whole, entry.ask_whole_more
         if wish.stream:
-            ask = entry.ask_stream
-            if ask is not entry.ask_stream_more and self._another(now):
-                ask = entry.ask_stream_more
+            ask, more = entry.ask_stream, entry.ask_stream_more
+        if ask is not more and self._another(now):
+            ask = more
         self._timeout = ask.timeout
         self._probe = health.begun(state, now)
         return Ask(ask.deployment, ask.timeout, probe=True) if self._probe else ask

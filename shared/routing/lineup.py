@@ -16,6 +16,9 @@ from shared.routing.steps import Ask, NothingFits, Wish
 
 PATIENCE = 60.0
 """How long a stream may take to begin when nobody has said so and another deployment could be asked."""
+WHOLE_PATIENCE = 100.0
+"""The same for a whole answer, of a model that does not think before it speaks: less than the half of what a call has,
+so that another deployment still has as long. Of models that do think nobody can say what is too long."""
 MOST_FITS = 256
 """Different wishes, by tags and region, that are kept worked out."""
 
@@ -24,8 +27,8 @@ class Entry:
     """One deployment among the choices of an alias."""
 
     __slots__ = (
-        "ask_stream", "ask_stream_more", "ask_whole", "bit", "bounded", "cooldown", "deployment", "price", "priced_at",
-        "share", "state", "weight",
+        "ask_stream", "ask_stream_more", "ask_whole", "ask_whole_more", "bit", "bounded", "cooldown", "deployment",
+        "price", "priced_at", "share", "state", "weight",
     )  # fmt: skip
 
     def __init__(self, deployment: Deployment, state: State, place: int, settings: RouterSettings) -> None:
@@ -42,6 +45,7 @@ class Entry:
         stream = deployment.stream_timeout or deployment.timeout or settings.stream_first_byte or settings.first_byte
         self.ask_whole = Ask(deployment, whole)
         self.ask_stream = Ask(deployment, stream)
+        self.ask_whole_more = self.ask_whole if whole or deployment.family.reasons else Ask(deployment, WHOLE_PATIENCE)
         self.ask_stream_more = self.ask_stream if stream else Ask(deployment, PATIENCE)
 
 

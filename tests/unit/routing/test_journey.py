@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shared.catalog import Deployment
 from shared.router_settings import FINAL, FailureKind
 from shared.routing import Ask, Failure, Over, Wait
+from shared.transform.families import FAMILIES
 from tests.unit.given import NOTHING
 from tests.unit.routing.world import World, asked, dep, deps, failure
 
@@ -134,7 +135,10 @@ LIMITS = [
     Limit("nothing said", None),
     Limit("nothing said, stream", None, True),
     Limit("stream with another left", 60.0, True, others="b"),
-    Limit("whole with another left", None, others="b"),
+    Limit("whole with another left", 100.0, others="b"),
+    Limit(
+        "whole of a model that thinks, with another left", None, deployment={"family": FAMILIES["o_series"]}, others="b"
+    ),
     Limit("deployment's", 9.0, deployment={"timeout": 9.0}, settings={"first_byte": 4.0}),
     Limit("deployment's for streams too", 9.0, True, {"timeout": 9.0}, {"stream_first_byte": 4.0}),
     Limit("deployment's of streams", 3.0, True, {"timeout": 9.0, "stream_timeout": 3.0}),

@@ -88,7 +88,7 @@ class Accounts:
             if call.grant:
                 self.limiter.settle(call.grant, _spent(call, record))
             tokens = record.usage.total_tokens if record else 0
-            call.left(self.clock(), tokens=tokens, good=call.outcome in _WELL)
+            call.left(self.clock(), tokens=tokens, good=call.blameless or call.outcome in _WELL)
 
     async def _record(self, call: Call) -> UsageRecord:
         if isinstance(call.answer, EventStream) and call.deployment is not None:  # a response in the background

@@ -5,6 +5,7 @@ All of it before any upstream is asked. Raises ApiError 4xx; nothing here does I
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -44,7 +45,7 @@ class Admission:
     async def admit(self, call: Call) -> None:
         principal = call.principal
         assert principal is not None
-        opener = Opener(self.registry, principal)
+        opener = call.opener = Opener(self.registry, principal)
         call.body = await self._body(call, opener)
         target = call.endpoint.target
         if target == "model":
@@ -53,7 +54,7 @@ class Admission:
             self._wishes(call, principal)
             self._open_body(call, opener)
             call.operation = call.endpoint.path
-            call.choices = self.choices.of_alias(call.endpoint, call.alias, opener.resources)
+            self._choose(call, opener.resources)
         else:
             call.operation = self._open_path(call, opener)
             self._open_body(call, opener)
@@ -63,7 +64,18 @@ class Admission:
                 call.choices = self.choices.keeper(call, principal, opener)
             if target == "resource" and not call.endpoint.name.startswith(OF_MODELS):
                 call.body.pop("model", None)  # it has chosen the resource, which does not know it
-        call.opener = opener
+
+    def _choose(self, call: Call, resources: Sequence[str]) -> None:
+        """Which deployments may answer, and which may stand in. Raises ApiError."""
+        try:
+            call.choices = self.choices.of_alias(call.endpoint, call.alias, resources)
+        except ApiError as error:
+            if error.code != "objects_elsewhere":
+                raise
+            call.served_alias, call.choices = self.choices.elsewhere(call, resources)
+            if not call.choices:
+                raise
+        call.spares = self.choices.spares(call, resources)
 
     def _wishes(self, call: Call, principal: Principal) -> None:
         """What the client says of routing. Raises ApiError 400 for what is none of it, 403 and 404 as for a model."""

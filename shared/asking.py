@@ -17,7 +17,7 @@ from shared.catalog import Deployment
 from shared.choices import Choices
 from shared.delivery import Delivery, Refused, Served
 from shared.endpoints import ANTHROPIC
-from shared.errors import UpstreamFailed
+from shared.errors import ApiError, UpstreamFailed
 from shared.objects import NOWHERE
 from shared.owners import Owners
 from shared.ports import OwnedObject, Upstream
@@ -29,6 +29,14 @@ from shared.transform.relayed import finisher, parse
 from shared.transform.surfaces import url_of
 from shared.types import Json, Reply, UpstreamReply, UpstreamRequest
 from shared.upstream_errors import from_upstream
+
+
+class Unfit(Exception):
+    """A deployment does not take what was asked, as the gateway itself knows: nothing was sent."""
+
+    def __init__(self, public: ApiError) -> None:
+        super().__init__(public.message)
+        self.public = public
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +52,14 @@ class Asking:
     """Deployments (by id) whose api-version does not know stream_options."""
 
     async def attempt(self, call: Call, deployment: Deployment, timeout: float | None) -> Reply:
-        """timeout: seconds until the answer must have begun. Raises UpstreamFailed, Refused, ApiError."""
+        """timeout: seconds until the answer must have begun. Raises UpstreamFailed, Refused, Unfit, ApiError."""
         asked = self._asked(call, deployment)
-        plan = exchange(asked)
-        if (data := plan.local()) is not None:
-            return self.delivery.local(call, data)
         ask_usage = deployment.id not in self.without_usage
-        parts = plan.parts(ask_usage=ask_usage)
+        try:
+            plan = exchange(asked)
+            parts = plan.parts(ask_usage=ask_usage)
+        except ApiError as error:
+            raise Unfit(error) from error
         if len(parts) > 1:
             return await self._in_parts(call, Served(plan, asked, deployment), parts, timeout)
         reply = await self._open(call, deployment, plan, parts[0], timeout)
@@ -65,6 +74,14 @@ class Asking:
                 return await self.attempt(call, deployment, timeout)
             raise _refused(call, deployment, reply, body)
         return await self.delivery.reply(call, Served(plan, asked, deployment), reply)
+
+    def own_answer(self, call: Call) -> Reply | None:
+        """The gateway's own, where it has one and nothing is to be asked."""
+        if call.endpoint.shape != "count":
+            return None
+        call.deployment = call.choices[0]
+        data = exchange(self._asked(call, call.deployment)).local()
+        return None if data is None else self.delivery.local(call, data)
 
     def _asked(self, call: Call, deployment: Deployment) -> Asked:
         principal = call.principal
@@ -95,10 +112,10 @@ class Asking:
         try:
             for part in parts:
                 answers.append(await self._whole(call, served.deployment, served.plan, part, timeout))
-        except (Refused, UpstreamFailed):
+            return await self.delivery.joined(call, served, answers)
+        except BaseException:
             call.paid.append((served.deployment, cast("Joining", served.plan.answer()).paid(answers)))
             raise
-        return await self.delivery.joined(call, served, answers)
 
     async def _whole(
         self, call: Call, deployment: Deployment, plan: Exchange, part: Part, timeout: float | None

@@ -15,6 +15,7 @@ from shared.principals import Principal
 from shared.routing import Journey
 from shared.transform import Answer, Stream
 from shared.types import NO_COST, ApiRequest, CapacityTier, Cost, Json, Need, Outcome, RawHeaders, Usage, UsageRecord
+from shared.usage import estimate_usage
 from shared.wishes import NONE, Wishes
 
 NO_USAGE = Usage()
@@ -42,6 +43,8 @@ class Call:
     """What is passed on of the query, encoded, its ids opened."""
     choices: Sequence[Deployment] = ()
     """Deployments that may answer: those of the alias that can, or the one by which a resource is asked."""
+    spares: Sequence[Deployment] = ()
+    """Deployments of all aliases that may stand in."""
     wishes: Wishes = NONE
     """What the client says of routing."""
     journey: Journey | None = None
@@ -53,6 +56,8 @@ class Call:
     served_alias: str = ""
     """The one of them that has answered."""
     capacity: CapacityTier = ""
+    blameless: bool = False
+    """It broke off for a reason that says nothing against the deployment."""
     stream: bool = False
     raw_type: str = ""
     """Of a body that is neither JSON nor a form."""
@@ -88,6 +93,13 @@ class Call:
         return headers
 
     @property
+    def making(self) -> bool:
+        """Whether it makes something that stays, so that a call which failed in an unknown state may have made it."""
+        if self.endpoint.method != "POST":
+            return False
+        return self.endpoint.target != "model" or self.endpoint.shape in _STAYS or self.body.get("background") is True
+
+    @property
     def bound(self) -> bool:
         """Whether what it names is kept by one resource, so that no other can serve it."""
         return bool(self.opener and self.opener.resources)
@@ -98,8 +110,12 @@ class Call:
         self.billed = billed
         if self.journey:
             self.journey.answered(now, headers)
-        if self.endpoint.target == "model":
-            self.capacity = served_by(self.deployment, self.choices, headers)
+            if self.endpoint.target == "model":
+                self.capacity = served_by(self.deployment, self.journey.deployments, headers)
+
+    def leave_unanswered(self) -> None:
+        """The client has left while a deployment was being asked, which counts what it had been sent."""
+        self.usage = estimate_usage(self.body, 0)
 
     def left(self, now: float, *, tokens: int, good: bool) -> None:
         """Whatever becomes of it, it is in flight no more. now: Unix seconds."""
@@ -161,8 +177,12 @@ class Call:
         )
 
 
+_STAYS = frozenset({"videos", "realtime"})
+
+
 def served_by(deployment: Deployment, choices: Sequence[Deployment], headers: Mapping[str, str]) -> CapacityTier:
-    """Of an alias with provisioned throughput: what served. headers: of the answer."""
+    """Of an alias with provisioned throughput: what served. choices: those that fit the call; headers:
+    of the answer."""
     if deployment.terms.provisioned:
         return "azure-spill" if is_spilled(headers) else "ptu"
     return "spill" if any(other.terms.provisioned for other in choices) else ""

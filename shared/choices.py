@@ -16,10 +16,14 @@ from shared.endpoints import Endpoint
 from shared.errors import ApiError
 from shared.objects import Opener, Registry
 from shared.principals import Principal
+from shared.router_settings import FailureKind
 from shared.transform import answering
 
 MODEL_HEADERS = ("x-tollgate-model", "x-litellm-model")
 """Name an alias whose resource shall keep what is made, where the body has no place for it."""
+_KINDS: tuple[FailureKind, ...] = ("server", "context_window", "content_filter")
+"""One of each list of fallbacks."""
+_MOST_KNOWN = 10_000
 OF_MODELS = "fine_tuning"
 """Operations whose `model` is a model of Azure's, not an alias."""
 
@@ -31,8 +35,7 @@ class Choices:
     catalog: Catalog
     registry: Registry
     _known: dict[tuple[str, ...], Sequence[Deployment]] = field(default_factory=dict[tuple[str, ...], Any])
-    """By alias, operation and resource, worked out once: routing keeps what it knows of each. As many as the
-    configuration and the table of endpoints allow."""
+    """By alias, operation and resource, worked out once: routing keeps what it knows of each."""
 
     def of_alias(self, endpoint: Endpoint, alias: str, resources: Sequence[str]) -> Sequence[Deployment]:
         """The alias's deployments that can answer this operation, on the resource that the ids bind it to. Raises
@@ -41,7 +44,7 @@ class Choices:
         if not resources:
             return found
         if len(resources) == 1:
-            place = (alias, endpoint.name, resources[0])
+            place = ("on", alias, endpoint.name, resources[0])
             if place not in self._known:
                 self._known[place] = tuple(d for d in found if d.resource in resources)
             if there := self._known[place]:
@@ -54,9 +57,10 @@ class Choices:
 
     def _serving(self, endpoint: Endpoint, alias: str) -> Sequence[Deployment]:
         """Those that speak the operation's own language, else those that are translated to. Raises ApiError 400."""
-        found = self._known.get((alias, endpoint.name))
+        place = ("of", alias, endpoint.name)
+        found = self._known.get(place)
         if found is None:
-            found = self._known[alias, endpoint.name] = answering(endpoint, self.catalog.of(alias))
+            found = self._known[place] = answering(endpoint, self.catalog.of(alias))
         if not found:
             raise errors.bad_request(
                 f"The model '{alias}' does not serve /{endpoint.path}.",
@@ -65,26 +69,43 @@ class Choices:
             )
         return found
 
-    def stand_in(self, call: Call, alias: str) -> Sequence[Deployment]:
+    def stand_in(self, call: Call, alias: str, resources: Sequence[str]) -> Sequence[Deployment]:
         """-> the deployments of another alias that may answer in its place; none where the key may not use it, or where
         it does not serve what was asked."""
         assert call.principal is not None
-        assert call.opener is not None
-        if not call.principal.may_use(alias):
+        if alias == call.alias or not call.principal.may_use(alias):
             return ()
         try:
-            choices = self.of_alias(call.endpoint, alias, call.opener.resources)
+            choices = self.of_alias(call.endpoint, alias, resources)
         except ApiError:
             return ()
-        place = (call.alias, alias, call.endpoint.name, *call.opener.resources)
-        if place not in self._known:
-            self._known[place] = tuple(deployment.standing_in(call.alias) for deployment in choices)
-        return self._known[place]
+        place = ("for", call.alias, alias, call.endpoint.name, *resources)
+        if (found := self._known.get(place)) is None:
+            found = tuple(deployment.standing_in(call.alias) for deployment in choices)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[place] = found
+        return found
+
+    def spares(self, call: Call, resources: Sequence[str]) -> Sequence[Deployment]:
+        """-> the deployments of all aliases that may stand in, whatever the call fails with."""
+        settings = self.catalog.router
+        if call.wishes.fallbacks_off or not (call.wishes.fallbacks or settings.any_fallbacks):
+            return ()
+        aliases = [alias for kind in _KINDS for alias in settings.stand_ins(call.alias, kind)]
+        every = dict.fromkeys((*call.wishes.fallbacks, *aliases))
+        return [deployment for alias in every for deployment in self.stand_in(call, alias, resources)]
+
+    def elsewhere(self, call: Call, resources: Sequence[str]) -> tuple[str, Sequence[Deployment]]:
+        """What a call names by id was made by an alias that stood in for its own. -> that alias, and its deployments
+        there; none where there is no such alias."""
+        aliases = (*call.wishes.fallbacks, *self.catalog.router.stand_ins(call.alias, "server"))
+        found = ((alias, self.stand_in(call, alias, resources)) for alias in aliases)
+        return next(((alias, choices) for alias, choices in found if choices), ("", ()))
 
     def keeper(self, call: Call, principal: Principal, opener: Opener) -> Sequence[Deployment]:
         """The deployment by whose credential the resource is asked. Raises ApiError."""
         found = self._keeper(call, principal, opener)
-        return self._known.setdefault((found.resource,), (found,))
+        return self._known.setdefault(("keeps", found.resource), (found,))
 
     def _keeper(self, call: Call, principal: Principal, opener: Opener) -> Deployment:
         if len(opener.resources) > 1:

@@ -1,7 +1,7 @@
 """From an opened upstream to the client's answer, and exactly one usage record for it.
 
 Owns what happens once a deployment has answered: reading the body or the beginning of the stream, relaying events,
-ending a stream that breaks, closing the upstream, settling. Which deployment is asked is gateway.py's business.
+ending a stream that breaks, closing the upstream, settling. Which deployment is asked is attempts.py's business.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Delivery:
     limits: Limits
 
     async def reply(self, call: Call, served: Served, upstream: UpstreamReply) -> Reply:
-        """The head is good: read the body, or the beginning of the stream. Raises as `_attempt`."""
+        """The head is good: read the body, or the beginning of the stream. Raises UpstreamFailed, Refused, ApiError."""
         kind = upstream.headers.get("content-type") or ""
         endpoint = call.endpoint
         call.status = upstream.status
@@ -101,7 +101,6 @@ class Delivery:
 
     def local(self, call: Call, data: bytes) -> Reply:
         """An answer of the gateway's own."""
-        self._note_answer(call, {})
         return Reply(200, _client_headers(call, {}), data, lambda gone: self._finish(call, None, gone))
 
     def _note_answer(self, call: Call, headers: Mapping[str, str]) -> None:
@@ -148,7 +147,7 @@ class Delivery:
         """The first events, if they come soon: a stream that begins with an error still has its real status. While
         another deployment could be asked, what is no content yet waits with them."""
         first, until = b"", self.timer() + self.limits.stream_peek
-        may_go_on = call.journey is not None and call.journey.may_go_on
+        may_go_on = bool(call.spares) or (call.journey is not None and call.journey.may_go_on)
         while not pump.ended and (not first or (may_go_on and not stream.begun)):
             if (chunk := await pump.next_within(until - self.timer())) is None:
                 break
@@ -207,7 +206,7 @@ class Delivery:
 def _failure(call: Call, stream: Stream) -> ApiError | None:
     """What is still to be said of a stream that did not end well; the call's outcome is noted. Raises CutFile."""
     if stream.error:
-        call.outcome = "upstream_error"
+        call.outcome, call.blameless = "upstream_error", stream.error.status < 500  # the filter, a prompt too long
         return stream.error
     if not stream.ended:
         call.outcome = "upstream_cut"
@@ -215,7 +214,7 @@ def _failure(call: Call, stream: Stream) -> ApiError | None:
             raise CutFile  # the connection breaks, so that nobody takes what has come for the whole
         return errors.stream_cut()
     if stream.told:
-        call.outcome = "upstream_error"
+        call.outcome, call.blameless = "upstream_error", stream.told.status < 500
     return None
 
 

@@ -90,7 +90,7 @@ UpstreamFailure = Literal["unreachable", "reset", "timeout", "credential", "secr
 
 
 class UpstreamFailed(Exception):
-    """No answer came. `retryable` says whether another deployment may be asked; `detail` is for the log only."""
+    """No answer came. `detail` is for the log only."""
 
     def __init__(self, kind: UpstreamFailure, detail: str = "") -> None:
         super().__init__(f"{kind}: {detail}")

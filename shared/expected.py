@@ -39,7 +39,7 @@ def expected(call: Call, prices: Prices) -> Need:
     usage = expected_usage(call)
     if not call.choices or usage == _NONE:
         return Need()
-    nanos = max(prices.cost(deployment, usage, call.at).nanos for deployment in call.choices)
+    nanos = max(prices.cost(deployment, usage, call.at).nanos for deployment in (*call.choices, *call.spares))
     return Need(usage.total_tokens, nanos)
 
 
@@ -87,8 +87,9 @@ def _output(call: Call) -> int:
     if "thinking" in body:
         each = max(each, _budget(body))
     if not each:
-        thinks = any(deployment.family.reasons for deployment in call.choices)
-        configured = max((_given(deployment.defaults) for deployment in call.choices), default=0)
+        may_answer = (*call.choices, *call.spares)
+        thinks = any(deployment.family.reasons for deployment in may_answer)
+        configured = max((_given(deployment.defaults) for deployment in may_answer), default=0)
         each = configured or (REASONING_OUTPUT if thinks else OUTPUT)
     if "n" in body or "best_of" in body:
         each *= max(_whole(body.get("n"), 1, MOST_CHOICES), _whole(body.get("best_of"), 1, MOST_CHOICES), 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from urllib.parse import unquote
 
@@ -32,7 +32,6 @@ from shared.routing import Router, States
 from shared.tagging import tags_of, user_of
 from shared.transform.models import describe_model, list_models
 from shared.types import ApiRequest, Reply
-from shared.usage import estimate_usage
 
 
 @dataclass(slots=True)
@@ -109,7 +108,7 @@ class Gateway:
             raise
 
     async def _answer(self, call: Call) -> Reply:
-        """Ask one deployment after the other until one answers. All of it happens before the client's first byte."""
+        """All of it happens before the client's first byte, and within its time."""
         patience = min(self.attempts.total, call.wishes.timeout or self.attempts.total)
         stop: Callable[[], None] | None = None
         try:
@@ -122,7 +121,6 @@ class Gateway:
         except TimeoutError:
             if call.client.gone:
                 call.outcome = "client_closed"
-                call.usage = estimate_usage(call.body, 0)
                 raise ApiError(499, "The client closed the connection.", code="client_closed") from None
             raise errors.from_failure(UpstreamFailed("timeout")) from None
         finally:
@@ -155,6 +153,6 @@ def assembled(
         return token_price(accounts.prices, deployment, clock())
 
     router = Router(catalog.router, states, capacity, rng, price)
-    keeping = Router(catalog.router, States(), FreeCapacity(), rng, price)
+    keeping = Router(replace(catalog.router, cooldowns=False), States(), FreeCapacity(), rng, price)
     attempts = Attempts(catalog, admission, asking, delivery, router, keeping, clock)
     return Gateway(catalog, admission, keys, callers, attempts, delivery, accounts, log, pepper, clock)

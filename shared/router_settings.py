@@ -75,3 +75,19 @@ class RouterSettings:
     """Only deployments in one of these regions or data zones (`eu`, `us`) are asked; empty: in all."""
     tags_match_all: bool = False
     """Whether a deployment must have all tags of a call that names some, rather than one."""
+
+    def stand_ins(self, alias: str, kind: FailureKind) -> tuple[str, ...]:
+        """-> the aliases for calls to `alias` that failed with this kind, in this order."""
+        if kind == "context_window":
+            return self.context_window_fallbacks.get(alias, ())
+        if kind == "content_filter":
+            return self.content_policy_fallbacks.get(alias, ())
+        if kind in ("bad_request", "conflict"):  # it would be as bad for another model
+            return ()
+        return self.fallbacks.get(alias, self.default_fallbacks)
+
+    @property
+    def any_fallbacks(self) -> bool:
+        return bool(
+            self.fallbacks or self.default_fallbacks or self.context_window_fallbacks or self.content_policy_fallbacks
+        )

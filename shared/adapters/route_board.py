@@ -102,7 +102,7 @@ class RouteBoard:
     def _worked(self, work: asyncio.Task[None]) -> None:
         self._working = None
         if not work.cancelled() and (error := work.exception()):
-            self._log.warning("what other instances know of deployments is not read", error=repr(error))
+            self._warn(repr(error), self._clock())
 
     async def close(self) -> None:
         if self._working is not None:

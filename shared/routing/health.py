@@ -68,7 +68,7 @@ def failed(
     kind = failure.kind
     if kind in ANSWERS:
         well(states, state, asked_at=asked_at)
-    if kind in FINAL or kind == "conflict" or not settings.cooldowns:
+    if kind in FINAL or kind == "conflict" or not settings.cooldowns or not cooldown:
         probed(state, probe=probe)
         return
     last = state.rest

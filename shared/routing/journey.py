@@ -7,6 +7,7 @@ from math import inf
 from random import Random
 from typing import Literal
 
+from shared.catalog import Deployment
 from shared.ports import Capacity
 from shared.router_settings import FINAL, RouterSettings
 from shared.routing import health
@@ -59,12 +60,22 @@ class Journey:
         self._probe = False
         self._timeout: float | None = None
         self._only_limits = False
-        self._asked = 0  # bits of those asked since the last wait
+        self._asked = lineup.bits if wish.again else 0  # bits of those asked since the last wait
         self._entry: Entry | None = None  # the attempt under way, or being answered
         self._known = False  # the attempt has answered
         self._last: Failure | None = None
         self._wait_until = 0.0
         self._ready: dict[int, float] | None = None  # bit -> when its upstream wants to be asked again
+
+    @property
+    def deployments(self) -> tuple[Deployment, ...]:
+        """Those that fit the call."""
+        return tuple(e.deployment for e in self._lineup.entries)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a deployment is left that this call has not asked since it waited last."""
+        return bool(self._lineup.bits & ~self._asked)
 
     @property
     def may_go_on(self) -> bool:
@@ -118,10 +129,7 @@ class Journey:
         self._only_limits = failure.kind == "rate_limit" and (self._last is None or self._only_limits)
         self._last = failure
         if failure.retry_after:
-            self._ready = {
-                **(self._ready or {}),
-                entry.bit: now + min(failure.retry_after, self._trip.settings.longest_cooldown),
-            }
+            self._ready = {**(self._ready or {}), entry.bit: now + failure.retry_after}
         if failure.kind == "timeout" and self._was_short(now):
             health.probed(state, probe=self._probe)
             return
@@ -221,9 +229,8 @@ class Journey:
     def _known_end(self, entry: Entry, now: float) -> float:
         """-> when a rate limit ends, or its upstream wants to be asked again; 0: not known."""
         state = entry.state
-        if state.limited and now < state.until:
-            return state.until
-        return 0.0 if self._ready is None else self._ready.get(entry.bit, 0.0)
+        told = 0.0 if self._ready is None else self._ready.get(entry.bit, 0.0)
+        return max(state.until, told) if state.limited and now < state.until else told
 
     def _over(self, now: float) -> Over:
         entries = self._lineup.entries
@@ -232,4 +239,5 @@ class Journey:
         else:
             why = "limited" if any(e.state.limited and now < e.state.until for e in entries) else "down"
         ends = [end for e in entries if (end := max(self._known_end(e, now), e.state.until)) > now]
-        return Over(why, max(min(ends) - now, 0.0) if ends else None)
+        known = len(ends) == len(entries)  # else one could be asked at once, for all that is known
+        return Over(why, max(min(ends) - now, 0.0) if known else None)

@@ -22,7 +22,9 @@ class Wish:
     region: str = ""
     """A region or data zone that the client insists on, within those that the operator allows; empty: any."""
     num_retries: int | None = None
-    """As the client bounds it."""
+    """As the call bounds it; None: as the settings have it."""
+    again: bool = False
+    """Everything has been asked once already: begin with the wait for a retry."""
     deadline: float = float("inf")
     """On the clock that gives `now`: by then the answer must have begun."""
 

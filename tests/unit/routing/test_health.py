@@ -130,7 +130,7 @@ def test_cooldown_of_the_deployment_wins() -> None:
 @pytest.mark.parametrize("kind", ["rate_limit", "unreachable", "server"])
 def test_cooldown_of_nothing_is_no_rest(kind: FailureKind) -> None:
     world = World(AB, cooldown=0)
-    fail(world, kind, 5)
+    fail(world, kind, 5, 9)
     assert world.call() == ("a", "ok")
 
 

@@ -26,7 +26,7 @@ from shared.transform.forms import parse_field
 from shared.transform.owned import is_id_field, open_ids
 from shared.transform.terms import place_of
 from shared.types import Json
-from shared.wishes import take_wishes
+from shared.wishes import lists_in_form, take_wishes
 
 _CURSORS = frozenset({"after", "before"})
 MARKS = (b'_id"', b'_ids"', b'Id"', b'_file"', b'_files"', b'"audio"', b'"container"', b'"conversation"', rb"\u")
@@ -82,9 +82,9 @@ class Admission:
         wishes = call.wishes = take_wishes(call.body, call.request.headers, stream=call.stream)
         for alias in wishes.fallbacks:
             if not self.catalog.of(alias):
-                raise errors.model_not_found(alias)
+                raise errors.model_not_found(alias, "fallbacks")
             if not principal.may_use(alias):
-                raise errors.model_not_allowed(alias)
+                raise errors.model_not_allowed(alias, "fallbacks")
         if wishes.region:
             call.wishes = replace(wishes, region=_place(wishes.region))
         call.tags = with_tags(call.tags, wishes.tags)
@@ -101,6 +101,8 @@ class Admission:
                 until = ("session",) if endpoint.body == "sdp" else ("model", *until)
             fields = await request.form.fields_until(*until)
             body: Json = {name: values[-1] for name, values in fields.items()}
+            if endpoint.target == "model":
+                body |= lists_in_form(fields)
             check_form(endpoint, body, request.form)
             for value in [value for name, values in fields.items() if is_id_field(name) for value in values if value]:
                 opener(value)  # now, because it binds the call to its resource; replaced when the form is sent

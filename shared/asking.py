@@ -168,11 +168,17 @@ class Asking:
             return None
         asked = replace(self._asked(call, keeper), operation=f"{call.endpoint.path}/{item.upstream_id}")
         part = Part(asked.operation, b"", "")
-        reply = await self._open(call, keeper, exchange(asked), part, keeper.timeout)
-        body = await read_all(reply, self.delivery.limits.answer_body)
+        try:
+            reply = await self._open(call, keeper, exchange(asked), part, keeper.timeout)
+            body = await read_all(reply, self.delivery.limits.answer_body)
+        except UpstreamFailed as failed:
+            call.outcome = "upstream_error"
+            self.delivery.note_failure(call, failed.kind, failed.detail)
+            raise errors.from_failure(failed) from failed
         if reply.status == 404:
             return None
         if reply.status >= 400:
+            call.outcome = "upstream_error"
             hidden = keeper.hidden_names() | {item.upstream_id: "an object of the list"}
             raise from_upstream(reply.status, reply.headers, body, hidden)
         value = parse(body)

@@ -78,7 +78,7 @@ class Attempts:
         wish = self._wish(call, deadline)
         # another alias is asked before anything is waited for
         has_spare = self._next_alias(call, "server", {call.alias}) is not None
-        quick = replace(wish, num_retries=0) if has_spare else wish
+        quick = replace(wish, num_retries=0, only_well=True) if has_spare else wish
         try:
             return await self._through(call, call.choices, quick)
         except Unfit as unfit:
@@ -241,7 +241,7 @@ class Attempts:
         return Unserved(error, kind)
 
 
-_NO_OTHER: frozenset[FailureKind] = frozenset({"context_window", "content_filter", "bad_request", "conflict"})
+_NO_OTHER: frozenset[FailureKind] = frozenset({"context_window", "content_filter", "bad_request"})
 """For these only the operator says who stands in."""
 
 

@@ -113,22 +113,22 @@ def invalid_key() -> ApiError:
     )
 
 
-def model_not_found(alias: str) -> ApiError:
+def model_not_found(alias: str, param: str = "model") -> ApiError:
     return ApiError(
         404,
         f"The model `{_short(alias)}` does not exist. GET /v1/models lists the models that your key may use.",
         code="model_not_found",
-        param="model",
+        param=param,
     )
 
 
-def model_not_allowed(alias: str) -> ApiError:
+def model_not_allowed(alias: str, param: str = "model") -> ApiError:
     return ApiError(
         403,
         f"You do not have access to the model `{_short(alias)}`. GET /v1/models lists the models that your key "
         "may use; your platform team can add others.",
         code="model_not_found",
-        param="model",
+        param=param,
     )
 
 
@@ -194,7 +194,7 @@ def nothing_serves(retry_after: float | None, *, limited: bool) -> ApiError:
     """No deployment of a model can answer now. retry_after: seconds, where one is known."""
     headers = {"retry-after": whole_seconds(5.0 if retry_after is None else retry_after)}
     if limited:
-        message = "The model is at its rate limit everywhere. Retry after the time in the Retry-After header."
+        message = "The model is at its rate limit. Retry after the time in the Retry-After header."
         return ApiError(429, message, type="rate_limit_error", code="rate_limit_exceeded", headers=headers)
     message = (
         "The model cannot be served at the moment: every deployment of it has failed. Retry after the time in the "
@@ -278,6 +278,17 @@ _FAILED: Mapping[UpstreamFailure, tuple[int, str, str]] = {
     "secret": (502, "upstream_auth_failed", "The gateway could not read the secret of the model's deployment. Your "
                "key is fine: tell your platform team the x-request-id of this answer."),
 }  # fmt: skip
+
+
+def too_slow_for(seconds: float) -> ApiError:
+    """A client's own time limit has ended its call."""
+    return ApiError(
+        504,
+        f"There was no answer within the {seconds:g} s that this call allows ('timeout'). Allow more, ask for less, or "
+        "stream the answer.",
+        type="server_error",
+        code="upstream_timeout",
+    )
 
 
 def from_failure(failure: UpstreamFailed) -> ApiError:

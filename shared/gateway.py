@@ -122,6 +122,9 @@ class Gateway:
             if call.client.gone:
                 call.outcome = "client_closed"
                 raise ApiError(499, "The client closed the connection.", code="client_closed") from None
+            allowed = call.wishes.timeout
+            if allowed is not None and allowed <= patience:
+                raise errors.too_slow_for(allowed) from None
             raise errors.from_failure(UpstreamFailed("timeout")) from None
         finally:
             if stop:

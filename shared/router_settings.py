@@ -6,7 +6,7 @@ How a file becomes these is transform/router_config.py's, what they mean is shar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Strategy = Literal[
@@ -82,7 +82,7 @@ class RouterSettings:
             return self.context_window_fallbacks.get(alias, ())
         if kind == "content_filter":
             return self.content_policy_fallbacks.get(alias, ())
-        if kind in ("bad_request", "conflict"):  # it would be as bad for another model
+        if kind == "bad_request":  # it would be as bad for another model
             return ()
         return self.fallbacks.get(alias, self.default_fallbacks)
 
@@ -90,4 +90,17 @@ class RouterSettings:
     def any_fallbacks(self) -> bool:
         return bool(
             self.fallbacks or self.default_fallbacks or self.context_window_fallbacks or self.content_policy_fallbacks
+        )
+
+    def also_for(self, name: str, alias: str) -> RouterSettings:
+        """-> the same, where a second name of an alias has the stand-ins of the first, unless it has its own."""
+
+        def also(fallbacks: Fallbacks) -> Fallbacks:
+            return {name: fallbacks[alias], **fallbacks} if alias in fallbacks else fallbacks
+
+        return replace(
+            self,
+            fallbacks=also(self.fallbacks),
+            context_window_fallbacks=also(self.context_window_fallbacks),
+            content_policy_fallbacks=also(self.content_policy_fallbacks),
         )

@@ -16,6 +16,9 @@ from shared.types import Json
 
 NAMES = frozenset({"fallbacks", "num_retries", "timeout", "stream_timeout", "disable_fallbacks", "tags"})
 """Fields of a body; in a form they are fields as well."""
+_LISTS = {f"{name}[]": name for name in ("fallbacks", "tags")} | {"metadata[tags][]": "tags"}
+"""How the OpenAI SDK writes lists into a form."""
+IN_FORMS = NAMES | _LISTS.keys()
 _PREFIXES = ("x-tollgate-", "x-litellm-")
 _MOST_FALLBACKS = 20
 _MOST_TAGS = 10
@@ -62,6 +65,11 @@ def take_wishes(body: Json, headers: Mapping[str, str], *, stream: bool) -> Wish
         tags=_words(given.get("tags")),
         region=str(given.get("region") or "").strip().lower()[:64],
     )
+
+
+def lists_in_form(fields: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """-> the lists among a form's fields, by the names that they have in a body."""
+    return {name: fields[written] for written, name in _LISTS.items() if written in fields}
 
 
 _HEADERS = tuple(

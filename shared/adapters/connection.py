@@ -67,10 +67,10 @@ class Connection(asyncio.Protocol):
 
     # what the pool does
 
-    def usable(self, now: float, keep: float) -> bool:
+    def usable(self) -> bool:
         """Whether it may be used again. What can be read on an idle connection is its end, or nothing that we asked
         for; the event loop may not have come to look at it yet."""
-        if self._transport is None or self._transport.is_closing() or now - self.since >= keep:
+        if self._transport is None or self._transport.is_closing():
             return False
         return self._poll is None or not self._poll.poll(0)
 
@@ -246,9 +246,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, answer: Answer) -> None:
         self._answer = None
-        if answer.sender is not None and self.sending:  # it was answered before it was sent
-            answer.sender.cancel()
-        if self._keep and not self.sending and not self._unsent():
+        if self._keep and not self.sending and not self._unsent():  # it may be answered before it is sent
             self.taken()
             self._home.free(self)
         else:

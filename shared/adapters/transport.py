@@ -1,132 +1,141 @@
-"""httpx's transport interface over aiohttp's connections, without anything that a gateway has no use for.
+"""HTTP/1.1 for a gateway: requests out, answers in, over connections that are kept.
 
-A third of the CPU of httpx_aiohttp's transport and a tenth of httpx's own (docs/adr/0001): no URL is parsed twice, no
-time-out built per call, no cookie, redirect or decompression. A request names its target as a yarl.URL in the extension
-`target` and its time-outs in `patience`; an answer gives its headers as a case-insensitive mapping in the extension
-`headers`.
+Leaves out what a gateway must not do (cookies, redirects, decompression, credentials of its own) and what it does not
+need per call (docs/adr/0012). Failures are UpstreamFailed; what would make one request into two is a ValueError.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import AsyncIterable, AsyncIterator
+import asyncio
+import errno
+import socket
+import ssl
 
-import aiohttp
-import httpx
-import yarl
+from shared.adapters.answer import Answer
+from shared.adapters.connection import Connection
+from shared.adapters.dialing import Dialer
+from shared.adapters.request import Message, Origin
+from shared.errors import UpstreamFailed
 
-HEAD_SECONDS = 300.0
-"""Longest silence before an answer, for whoever sets no bound of his own: above the 240 s after which the Functions
-proxy gives up on us."""
 KEEP_ALIVE_SECONDS = 60.0
-DNS_SECONDS = 60
-
-_SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
-"""Headers that aiohttp would add by itself: ours are complete."""
+_AGAIN = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""Methods that may be sent once more when a kept connection breaks before the answer: twice does what once does."""
 
 
-class Message(httpx.Request):
-    """A request whose parts are ready. httpx's own constructor looks each header up to add host and length, which
-    aiohttp does anyway: a fifth of the cost of a whole call."""
-
-    def __init__(  # pyright: ignore[reportMissingSuperCall]
-        self,
-        method: str,
-        url: httpx.URL,
-        target: yarl.URL,
-        headers: list[tuple[bytes, bytes]],
-        body: bytes | AsyncIterable[bytes],
-        patience: tuple[float, float],
-    ) -> None:
-        """patience: seconds until there must be a connection, and of silence within the answer."""
-        self.method = method
-        self.url = url
-        self.headers = httpx.Headers(headers)
-        self.extensions = {"target": target, "body": body or None, "patience": patience}
-        if isinstance(body, bytes):
-            self.stream = httpx.ByteStream(body)
-            self._content = body
-
-
-class Transport(httpx.AsyncBaseTransport):
+class Transport:
     """One pool of connections. Used inside one event loop."""
 
-    def __init__(self, *, use_proxy: bool = False) -> None:
-        self._use_proxy = use_proxy
+    def __init__(self) -> None:
+        self._dialer = Dialer()
+        self._open: set[Connection] = set()
+        self._kept: dict[Origin, dict[Connection, None]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Event | None = None
 
-    @functools.cached_property
-    def _session(self) -> aiohttp.ClientSession:
-        # certificates are checked by the context that aiohttp makes at import; another would cost 40 ms of every start
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_SECONDS)
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=self._use_proxy,
-            skip_auto_headers=_SKIPPED,
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises httpx.TransportError's children, as every transport does."""
-        connect, idle = request.extensions["patience"]
+    async def handle_async_request(self, message: Message) -> Answer:
+        """-> the answer, of which nothing but the head has come. Raises UpstreamFailed, ValueError."""
+        head = message.head()
+        kept = self._take(message.target.origin)
+        if kept is None:
+            return await self._ask(await self._dial(message), message, head)
         try:
-            response = await self._session.request(
-                request.method,
-                request.extensions["target"],
-                data=request.extensions["body"],
-                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
-                allow_redirects=False,
-                timeout=_timeout(connect, max(idle, HEAD_SECONDS)),
-            )
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _mapped(error) from error
-        if idle < HEAD_SECONDS:
-            _expect(response, idle)
-        return httpx.Response(response.status, stream=_Body(response), extensions={"headers": response.headers})
+            return await self._ask(kept, message, head)
+        except UpstreamFailed as failed:
+            silent = failed.kind == "reset" and not kept.heard
+            if not silent or message.method not in _AGAIN or not isinstance(message.body, bytes):
+                raise
+        return await self._ask(await self._dial(message), message, head)
+
+    async def _ask(self, connection: Connection, message: Message, head: bytes) -> Answer:
+        answer = connection.begin(message, head)
+        try:
+            await answer.begun()
+        except BaseException:
+            await answer.aclose()
+            raise
+        return answer
+
+    async def _dial(self, message: Message) -> Connection:
+        origin = message.target.origin
+        try:
+            async with asyncio.timeout(message.connect):
+                made = await self._dialer.connect(origin, lambda: Connection(self, origin))
+        except TimeoutError as error:
+            raise UpstreamFailed("unreachable", "no connection in time") from error
+        except (OSError, RuntimeError, UnicodeError) as error:  # uvloop raises RuntimeErrors as well
+            raise UpstreamFailed("unreachable", f"no connection: {_reason(error)}") from error
+        assert isinstance(made, Connection)
+        if self._closing is not None:
+            made.abort()
+            raise UpstreamFailed("unreachable", "the gateway is closing")
+        return made
+
+    def _take(self, origin: Origin) -> Connection | None:
+        """The one that was used last: the others may grow old."""
+        kept = self._kept.get(origin)
+        if kept:
+            while kept:
+                connection, _ = kept.popitem()
+                if connection.usable():
+                    return connection
+                connection.abort()
+        return None
+
+    # connection.Home
+
+    def opened(self, connection: Connection) -> None:
+        self._open.add(connection)
+
+    def free(self, connection: Connection) -> None:
+        if self._closing is not None:
+            connection.abort()
+            return
+        loop = asyncio.get_running_loop()
+        connection.since = loop.time()
+        kept = self._kept.get(connection.origin)
+        if kept is None:
+            kept = self._kept[connection.origin] = {}
+        kept[connection] = None
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(KEEP_ALIVE_SECONDS, self._sweep)
+
+    def lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._kept.get(connection.origin, {}).pop(connection, None)
+        if self._closing is not None and not self._open:
+            self._closing.set()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        limit = loop.time() - KEEP_ALIVE_SECONDS
+        for origin, kept in list(self._kept.items()):
+            for connection in [each for each in kept if each.since <= limit]:
+                del kept[connection]
+                connection.abort()
+            if not kept:
+                del self._kept[origin]
+        oldest = min((each.since for kept in self._kept.values() for each in kept), default=None)
+        self._sweeper = None if oldest is None else loop.call_at(oldest + KEEP_ALIVE_SECONDS, self._sweep)
 
     async def aclose(self) -> None:
-        if "_session" in self.__dict__:
-            await self._session.close()
+        """Returns when every connection is gone, with those who still wait for an answer told so."""
+        if self._closing is not None:
+            return
+        self._closing = asyncio.Event()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self._dialer.aclose()
+        for connection in list(self._open):
+            connection.abort()
+        if self._open:
+            await self._closing.wait()
 
 
-@functools.lru_cache(maxsize=64)
-def _timeout(connect: float, read: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
-
-
-def _expect(response: aiohttp.ClientResponse, seconds: float) -> None:
-    """From now on: aiohttp's own bound on silence holds for the wait for the head as well, which may be long."""
-    connection = response.connection
-    if connection is not None and (protocol := connection.protocol) is not None:  # else everything is here already
-        protocol.read_timeout = seconds
-        protocol.start_timeout()
-
-
-class _Body(httpx.AsyncByteStream):
-    """An answer's body, in the pieces in which it arrives."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        content = self._response.content
-        try:
-            while chunk := await content.readany():
-                yield chunk
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _mapped(error) from error
-
-    async def aclose(self) -> None:
-        """A body that has been read to its end has given its connection back; any other takes its connection along."""
-        self._response.close()
-
-
-def _mapped(error: BaseException) -> httpx.TransportError:
-    """aiohttp's exceptions in httpx's words, the most specific first."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return httpx.ConnectTimeout("no connection in time")
-    if isinstance(error, TimeoutError):
-        return httpx.ReadTimeout("no byte in time")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return httpx.ConnectError(str(error))
-    return httpx.ReadError(type(error).__name__)
+def _reason(error: Exception) -> str:
+    """Without the address, which is nobody's business."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError | socket.gaierror):  # their numbers are not the system's
+        return type(error).__name__
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number or 0) or type(error).__name__

@@ -6,16 +6,16 @@ Headers are built from nothing: no header of a client reaches an upstream.
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
-import httpx
-import yarl
-
-from shared.adapters.transport import Message, Transport
+from shared.adapters.request import Message, target_of
+from shared.adapters.transport import Transport
 from shared.errors import UpstreamFailed
 from shared.ports import Secrets, Tokens
 from shared.types import UpstreamReply, UpstreamRequest
+
+if TYPE_CHECKING:
+    from shared.adapters.proxied import ProxiedTransport
 
 _BASE_HEADERS = [
     (b"accept", b"application/json, text/event-stream, */*"),
@@ -30,7 +30,7 @@ class HttpUpstream:
     def __init__(self, tokens: Tokens, secrets: Secrets, *, use_proxy: bool = False) -> None:
         self._tokens = tokens
         self._secrets = secrets
-        self._transport = Transport(use_proxy=use_proxy)
+        self._transport = _through_proxy() if use_proxy else Transport()
 
     async def open(self, request: UpstreamRequest, timeout: float | None = None) -> UpstreamReply:
         if timeout is None:
@@ -63,22 +63,21 @@ class HttpUpstream:
         return _bearer(key) if request.auth_header == "bearer" else (request.auth_header.encode(), key.encode())
 
     async def _send(self, request: UpstreamRequest, auth: tuple[bytes, bytes]) -> UpstreamReply:
-        url, target = _parsed(request.url)
         headers = [*_BASE_HEADERS, auth]
         if request.content_type:
             headers.append((b"content-type", request.content_type.encode("latin-1")))
-        if request.length is not None:
-            headers.append((b"content-length", str(request.length).encode()))
         headers += [(name.encode(), value.encode("latin-1")) for name, value in request.headers]
-        patience = request.connect, request.idle
-        message = Message(request.method, url, target, headers, request.body, patience)
-        try:
-            response = await self._transport.handle_async_request(message)
-        except httpx.TransportError as error:
-            raise _failure(error) from error
-        stream = response.stream
-        assert isinstance(stream, httpx.AsyncByteStream)
-        return UpstreamReply(response.status_code, response.extensions["headers"], _chunks(stream), stream.aclose)
+        message = Message(
+            request.method,
+            target_of(request.url),
+            headers,
+            request.body,
+            request.length,
+            request.connect,
+            request.idle,
+        )
+        answer = await self._transport.handle_async_request(message)
+        return UpstreamReply(answer.status, answer.headers, answer, answer.aclose)
 
     async def close(self) -> None:
         await self._transport.aclose()
@@ -88,21 +87,7 @@ def _bearer(token: str) -> tuple[bytes, bytes]:
     return b"authorization", b"Bearer " + token.encode()
 
 
-@functools.lru_cache(maxsize=1024)
-def _parsed(url: str) -> tuple[httpx.URL, yarl.URL]:
-    """A deployment's URL, parsed once: for httpx, and for the connections below it."""
-    return httpx.URL(url), yarl.URL(url, encoded=True)
+def _through_proxy() -> ProxiedTransport:
+    from shared.adapters.proxied import ProxiedTransport
 
-
-async def _chunks(stream: httpx.AsyncByteStream) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in stream:
-            yield chunk
-    except httpx.TransportError as error:
-        raise _failure(error) from error
-
-
-def _failure(error: httpx.TransportError) -> UpstreamFailed:
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return UpstreamFailed("unreachable", str(error))
-    return UpstreamFailed("timeout" if isinstance(error, httpx.TimeoutException) else "reset", str(error))
+    return ProxiedTransport()

@@ -117,10 +117,10 @@ def as_given(state: Any) -> Known:
     """As reports say, at the time of the newest. What is used of limits is what they say of it. Raises ApiError 400."""
     found = list(_reports(state))
     now = max((at for one in found if (at := _number(one.get("at")))), default=0.0)
-    if not now:
+    if not 0 < now < _LATEST:
         raise bad_request(
             "state: this holds no report. Write what 'route reports --json' prints, or one report, with `at` and "
-            "`deployments` (docs/manage.md).",
+            "`deployments` (docs/manage.md); times are seconds since 1970.",
             param="state",
             code="invalid_value",
         )
@@ -128,6 +128,10 @@ def as_given(state: Any) -> Known:
     states, figures = heard(recent, now)
     taken = {name: (one.requests, one.tokens) for name, one in figures.items()}
     return Known(now, states, figures, SeenCapacity(taken, now), len(recent))
+
+
+_LATEST = 4e9
+"""Seconds: the year 2096."""
 
 
 def _recent(report: Mapping[str, Any], now: float) -> bool:

@@ -115,7 +115,8 @@ def _row(deployment: Deployment, choices: Sequence[Deployment], known: Known, *,
     state, figures = known.states.of(deployment.id), known.of(deployment)
     requests, tokens = known.capacity.taken.get(deployment.id, (0, 0))
     bounded = deployment.rpm is not None or deployment.tpm is not None
-    rest = state.rest if state.until else None
+    over = state.rest is not None and state.rest.told and known.now >= state.until
+    rest = state.rest if state.until and not over else None
     quota = state.quota
     return StatusRow(
         model=deployment.alias,
@@ -147,8 +148,10 @@ def _row(deployment: Deployment, choices: Sequence[Deployment], known: Known, *,
 
 
 def _health(state: State, now: float, *, near: bool) -> Health:
-    if state.until:
-        return "resting" if now < state.until else "half-open"
+    if now < state.until:
+        return "resting"
+    if state.until and not (state.rest and state.rest.told):
+        return "half-open"
     return "near limit" if near else "well"
 
 

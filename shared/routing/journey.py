@@ -19,6 +19,8 @@ from shared.routing.steps import Ask, Failure, Over, Step, Wait, Wish
 BROKE_OFF = Failure("bad_answer")
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
+UNKNOWN = 5.0
+"""When to come back, where nothing says when one that has failed is well again."""
 GRACE = 0.05
 """Seconds of the deadline within which a timeout is the call's own, not the deployment's."""
 
@@ -40,8 +42,8 @@ class Journey:
     """Made by Router.begin. Between `next` and `failed` or `answered` one attempt is under way."""
 
     __slots__ = (
-        "_asked", "_at", "_entry", "_final", "_known", "_last", "_lineup", "_only_limits", "_parts", "_probe", "_ready",
-        "_sent", "_timeout", "_trip", "_wait_until", "_wish", "attempts", "retries",
+        "_asked", "_at", "_begun", "_entry", "_final", "_known", "_last", "_lineup", "_only_limits", "_parts", "_probe",
+        "_ready", "_sent", "_timeout", "_trip", "_wait_until", "_wish", "attempts", "retries",
     )  # fmt: skip
 
     attempts: int
@@ -55,6 +57,7 @@ class Journey:
         self._parts = parts
         self._wish = wish
         self.attempts = self.retries = 0
+        self._begun = 0.0
         self._at = 0.0  # when the attempt under way began
         self._sent = 0, 0  # requests and tokens that had been sent there in all, this attempt included
         self._probe = False
@@ -94,6 +97,7 @@ class Journey:
         wish = self._wish
         if now >= wish.deadline:
             return self._over(now)
+        self._begun = self._begun or now
         entry = self._trip.ranks.choose(self._parts, self._lineup.lone, self._asked, wish, now)
         return self._ask(entry, now) if entry is not None else self._wait_or_over(now)
 
@@ -111,6 +115,8 @@ class Journey:
             ask, more = entry.ask_stream, entry.ask_stream_more
         if ask is not more and self._another(now):
             ask = more
+            if wish.stream and now + 2 * PATIENCE > wish.deadline:  # half of what is left, and half for another one
+                ask = Ask(more.deployment, (wish.deadline - now) / 2)
         self._timeout = ask.timeout
         self._probe = health.begun(state, now)
         return Ask(ask.deployment, ask.timeout, probe=True) if self._probe else ask
@@ -186,8 +192,10 @@ class Journey:
         )  # fmt: skip
 
     def _was_short(self, now: float) -> bool:
-        """Whether the client's own deadline ended the attempt, sooner than the deployment can be blamed for."""
-        return now >= self._wish.deadline - GRACE and now - self._at < (self._timeout or PATIENCE) - GRACE
+        """Whether the deadline ended the attempt, sooner than the deployment can be blamed for: before it has had its
+        time, or half of the call's."""
+        fair = min(self._timeout or PATIENCE, (self._wish.deadline - self._begun) / 2)
+        return now >= self._wish.deadline - GRACE and now - self._at < fair - GRACE
 
     def _another(self, now: float) -> bool:
         asked = self._asked
@@ -239,5 +247,8 @@ class Journey:
         else:
             why = "limited" if any(e.state.limited and now < e.state.until for e in entries) else "down"
         ends = [end for e in entries if (end := max(self._known_end(e, now), e.state.until)) > now]
-        known = len(ends) == len(entries)  # else one could be asked at once, for all that is known
-        return Over(why, max(min(ends) - now, 0.0) if known else None)
+        if not ends:
+            return Over(why)
+        seconds = max(min(ends) - now, 0.0)
+        # the others have failed and could be asked at any time, for all that is known
+        return Over(why, seconds if len(ends) == len(entries) else min(seconds, UNKNOWN))

@@ -60,8 +60,8 @@ class Ranks:
         """-> the best that is not among `asked` (bits); None: there is no candidate. lone: it is all there is, so that
         nothing matters but whether it may be asked."""
         if lone is not None:
-            free = not lone.bit & asked and (now >= lone.state.until or not lone.state.limited)
-            return lone if free else None
+            rests = now < lone.state.until and (lone.state.limited or wish.only_well)
+            return None if rests or lone.bit & asked else lone
         for tier, sure in self.groups(parts, asked, wish, now, quick=True):
             entry = self._pick(tier, wish, now)
             if sure or (not entry.bit & asked and self.grade(entry, wish.tokens, now) == WELL):
@@ -87,7 +87,7 @@ class Ranks:
                     resting.append(rest)
             for near in nearly:
                 yield Tier(near), True
-        for rest in resting:
+        for rest in () if wish.only_well else resting:
             yield Tier(rest), True
 
     def _sorted(self, tier: Tier, asked: int, wish: Wish, now: float) -> tuple[list[Entry], list[Entry], list[Entry]]:

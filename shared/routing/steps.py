@@ -23,10 +23,12 @@ class Wish:
     """A region or data zone that the client insists on, within those that the operator allows; empty: any."""
     num_retries: int | None = None
     """As the call bounds it; None: as the settings have it."""
-    again: bool = False
-    """Everything has been asked once already: begin with the wait for a retry."""
     deadline: float = float("inf")
     """On the clock that gives `now`: by then the answer must have begun."""
+    only_well: bool = False
+    """Others stand in: what rests because of failures is not asked."""
+    again: bool = False
+    """Everything has been asked once already: begin with the wait for a retry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def _why(entry: Entry, grade: int, ranks: Ranks, wish: Wish, now: float) -> str:
         left = state.until - now
         return f"rests for {left:.0f} s because of: {cause}" if left > 0 else "a call is finding out whether it is well"
     said = ranks.near(entry, wish.tokens, now) if grade == NEAR else "well, with room"
-    if state.until:
+    if state.until and not (state.rest and state.rest.told):
         said += f"; rested because of: {cause}, the next call finds out whether it is well"
     if entry.share < 1 and not wish.stream:
         said += f"; first for {entry.share:.0%} of the calls without a stream"

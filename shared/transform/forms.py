@@ -18,7 +18,7 @@ from shared.transform.relayed import RelayedAnswer, RelayedExchange, finisher, p
 from shared.transform.sound import HEAD, seconds_of
 from shared.transform.stream import EventStream
 from shared.types import Json, Usage
-from shared.wishes import NAMES
+from shared.wishes import IN_FORMS
 
 
 class FormExchange(RelayedExchange):
@@ -45,7 +45,7 @@ class FormExchange(RelayedExchange):
             session = parse_field(value, name)
             set_model(session, ("model",), asked.deployment.name)
             return [(name, orjson.dumps(session).decode())]
-        if name in (NAMES if asked.endpoint.target == "model" else _ROUTING):
+        if name in (IN_FORMS if asked.endpoint.target == "model" else _ROUTING):
             return []
         if asked.open and value and is_id_field(name):
             return [(name, asked.open(value))]

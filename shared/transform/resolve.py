@@ -70,16 +70,18 @@ def resolve(
             continue
         found.setdefault(entry.model_name, []).append(deployment)
         facts.setdefault(entry.model_name, facts_of(deployment, entry.model_info.model_dump(exclude_none=True)))
+    settings = routing.settings
     for name, alias in routing.second_names.items():
         found[name] = [replace(deployment, alias=name) for deployment in found.get(alias, [])]
         facts[name] = facts.get(alias, {})
+        settings = settings.also_for(name, alias)
     catalog = Catalog(
         {a: tuple(rows) for a, rows in found.items()},
         tuple(warnings),
         store_rules(file),
         file.settings.default_models,
         facts,
-        routing.settings,
+        settings,
     )
     if not problems:  # else an entry that keeps the objects may be among those that failed
         problems = unknown_resources(catalog, file, document) + without_a_region(catalog, document)

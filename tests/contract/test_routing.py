@@ -26,7 +26,7 @@ PTU: dict[str, Any] = {"sku": "GlobalProvisionedManaged", "ptu": {"units": 15}}
 @pytest.fixture(scope="module")
 def entries(fake_azure: FakeAzure) -> Entries:
     made = Entries(fake_azure, "one")
-    for alias in "primary hopeless stand-in small large strict lenient alone brief impatient left".split():
+    for alias in "primary picky hopeless stand-in small large strict lenient alone brief impatient left".split():
         made.add(alias)
     for alias in ("full", "down", "bound", "bound-full", "limits"):
         made.pair(alias)
@@ -52,7 +52,12 @@ def gateway(
         max_retries_of_clients=1,
         cooldown_time=0.2,
         max_wait=2,
-        fallbacks=[{"primary": ["stand-in"]}, {"hopeless": ["primary", "stand-in"]}, {"bound": ["stand-in"]}],
+        fallbacks=[
+            {"primary": ["stand-in"]},
+            {"picky": ["stand-in"]},
+            {"hopeless": ["primary", "stand-in"]},
+            {"bound": ["stand-in"]},
+        ],
         context_window_fallbacks=[{"small": ["large"]}],
         content_policy_fallbacks=[{"strict": ["lenient"]}],
     )
@@ -127,7 +132,7 @@ def test_another_model_stands_in(
 
 @pytest.mark.parametrize(
     ("alias", "fault", "status"),
-    [("primary", {"status": 400}, 400), ("primary", {"kind": "content_filter"}, 400), ("strict", {}, 500),
+    [("picky", {"status": 400}, 400), ("picky", {"kind": "content_filter"}, 400), ("strict", {}, 500),
      ("small", {"kind": "content_filter"}, 400), ("alone", {}, 500)],
 )  # fmt: skip
 def test_nobody_stands_in_who_was_not_meant_for_it(

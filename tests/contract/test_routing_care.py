@@ -13,6 +13,7 @@ import pytest
 from local.fake_azure import FakeAzure
 from tests.support.polling import until
 from tests.support.routed import Entries, resources_asked, served_from
+from tests.support.scenarios import wav
 from tests.support.stack import Key, Stack, ask, upstream_calls
 
 PTU: dict[str, Any] = {"sku": "GlobalProvisionedManaged", "ptu": {"units": 15}}
@@ -26,6 +27,11 @@ def entries(fake_azure: FakeAzure) -> Entries:
     made.add("far", "second")
     for alias in ("filtered", "background", "counted"):
         made.pair(alias)
+    state = fake_azure.state.resources["main"]
+    on_main = {"model": "azure/whisper", "api_base": state.url, "api_key": state.key, "api_version": "2024-10-21"}
+    made.rows.append(("heard", on_main, {}))
+    for alias in ("ill", "busy", "silent"):
+        made.pair(alias)
     made.pair("seen", PTU, {"sku": "GlobalStandard"})
     made.pair("gold", {**PTU, "tags": ["gold"]}, {"sku": "GlobalStandard"})
     made.pair("fussy", {"family": "o_series", "base_model": "o3-mini"})
@@ -36,7 +42,16 @@ def entries(fake_azure: FakeAzure) -> Entries:
 def gateway(
     tmp_path_factory: pytest.TempPathFactory, fake_azure: FakeAzure, azurite: Any, entries: Entries
 ) -> Generator[Stack]:
-    text = entries.text(fallbacks=[{"lone": ["helper"]}, {"slow": ["helper"]}, {"kept": ["far"]}], allowed_fails=1)
+    text = entries.text(
+        fallbacks=[
+            {"lone": ["helper"]},
+            {"slow": ["helper"]},
+            {"kept": ["far"]},
+            {"ill": ["helper"]},
+            {"busy": ["helper"]},
+        ],
+        allowed_fails=1,
+    )
     with Stack(tmp_path_factory.mktemp("careful"), fake_azure, azurite.connection_string, config=text) as made:
         yield made
 
@@ -167,3 +182,59 @@ def test_deployment_that_does_not_take_a_parameter_is_passed_over(gateway: Stack
     reply = gateway.post(mine, ask("hi", "fussy", temperature=0.3))
     assert reply.headers["x-tollgate-attempts"] == "1"
     assert until(lambda: len(upstream_calls(fake)) == 3)
+
+
+def test_what_rests_is_not_asked_while_another_model_is_well(
+    gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any
+) -> None:
+    break_down("ill", "reset")
+    for _ in range(2):
+        assert gateway.post(mine, ask("hi", "ill")).headers["x-tollgate-fallbacks"] == "1"
+    fake.clear()
+    break_down("ill", "reset")
+    reply = gateway.post(mine, ask("hi", "ill"))
+    assert (reply.status_code, reply.headers["x-tollgate-attempts"]) == (200, "1")
+    assert len(upstream_calls(fake)) == 1
+
+
+def test_conflict_everywhere_is_given_to_another_model(gateway: Stack, mine: Key, break_down: Any) -> None:
+    break_down("busy", status=409)
+    assert gateway.post(mine, ask("hi", "busy")).headers["x-tollgate-fallbacks"] == "1"
+
+
+def test_stream_that_stays_silent_leaves_time_for_another(
+    gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any
+) -> None:
+    fake.add_fault("slow_first_byte", seconds=30, resource="main", times=1)
+    assert served_from(fake, gateway, mine, ask("hi", "silent", stream=True, timeout=1.5)) == "second"
+
+
+def test_own_time_limit_is_told_as_such(gateway: Stack, mine: Key, fake: FakeAzure) -> None:
+    fake.add_fault("slow_first_byte", seconds=30, resource="main", times=1)
+    reply = gateway.post(mine, ask("hi", "helper", timeout=0.5))
+    assert (reply.status_code, reply.json()["error"]["code"]) == (504, "upstream_timeout")
+    assert "within the 0.5 s that this call allows" in reply.json()["error"]["message"]
+
+
+def test_unknown_stand_in_is_told_as_such(gateway: Stack, mine: Key) -> None:
+    error = gateway.post(mine, ask("hi", "helper", fallbacks=["nix"])).json()["error"]
+    assert (error["code"], error["param"]) == ("model_not_found", "fallbacks")
+
+
+def test_words_in_a_form_never_reach_azure(gateway: Stack, mine: Key, fake: FakeAzure) -> None:
+    with gateway.openai(mine) as client:
+        words = {"num_retries": 0, "fallbacks": ["lone"], "tags": ["nightly"]}
+        client.audio.transcriptions.create(model="heard", file=("a.wav", wav()), extra_body=words)
+    sent = upstream_calls(fake)[-1].raw
+    assert b"fallbacks" not in sent
+    assert b"num_retries" not in sent
+    assert b"tags" not in sent
+    assert gateway.usage(mine, 1)[0]["tags"] == ["nightly"]
+
+
+def test_list_of_what_a_dead_resource_keeps(gateway: Stack, mine: Key, fake: FakeAzure) -> None:
+    assert gateway.post(mine, {"name": "a"}, "/v1/vector_stores").status_code == 200
+    fake.add_fault("reset", resource="main", times=-1)
+    reply = gateway.http.get("/v1/vector_stores", headers=mine.bearer)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (502, "upstream_disconnected")
+    assert gateway.usage(mine, 2)[-1]["outcome"] == "upstream_error"

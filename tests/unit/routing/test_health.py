@@ -257,10 +257,13 @@ def test_stream_that_breaks_off_is_a_failure() -> None:
 def test_timeout_of_the_clients_own_making_is_no_failure() -> None:
     world = World(AB)
     for _ in range(9):
-        journey = world.begin(deadline=world.now + 2)
+        journey = world.begin(deadline=world.now + 20)
         assert asked(journey.next(world.now)) == "a"
-        world.now += 2
+        journey.failed(failure("conflict"), world.now + 18)
+        assert asked(journey.next(world.now + 18)) == "b"  # it has 2 s of 20
+        world.now += 20
         journey.failed(failure("timeout"), world.now)
+    assert not world.state("b").until
     for _ in range(3):
         journey = world.begin(deadline=world.now + 100)
         assert asked(journey.next(world.now)) == "a"

@@ -16,7 +16,9 @@ Each resource listens on a port of its own, because Azure tells resources apart 
 "foundry" also serves /models, one named "openai" is a plain OpenAI-compatible server, all others are Azure OpenAI.
 The addresses, keys and names are written to the ready file, as JSON, once everything listens; the same is at
 CONTROL/control/state. Faults: POST CONTROL/control/faults {"kind": "status", "status": 429, "times": 2}. Quotas: POST
-CONTROL/control/quotas {"resource": "main", "deployment": "gpt-4o", "requests": 10, "window": 60}.
+CONTROL/control/quotas {"resource": "main", "deployment": "gpt-4o", "requests": 10, "window": 60}. Batches: POST
+CONTROL/control/batches {"resource": "main", "seconds": 5}, …/batches/hold, …/batches/end. Outages: POST
+CONTROL/control/kill {"resource": "main"}, …/revive.
 """
 
 

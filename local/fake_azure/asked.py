@@ -20,6 +20,7 @@ from .quota import Left
 _LARGEST = 2**30
 LEFT = web.RequestKey("left", Left)  # on a request: what its answer tells of the quota
 ASKED_OF = web.RequestKey("asked_of", str)  # on a request: the deployment, whose use is counted when it answers
+OF_BATCH = web.RequestKey("of_batch", bool)  # on a request: it is a line of a batch
 
 
 @dataclass(frozen=True, slots=True)

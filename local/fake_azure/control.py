@@ -5,14 +5,17 @@ call directly.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
+from .batch_desk import BatchDesk
 from .faults import FaultQueue
 from .recorder import RequestLog
+from .webhooks import Webhooks
 
 _POLL = 0.01
 
@@ -22,6 +25,8 @@ class Controls(Protocol):
 
     log: RequestLog
     faults: FaultQueue
+    batches: BatchDesk
+    webhooks: Webhooks
 
     def describe(self) -> dict[str, Any]: ...
     def add_fault(self, kind: str, **parameters: Any) -> None: ...
@@ -37,7 +42,11 @@ class Controls(Protocol):
     def put_prices(self, rows: Sequence[Mapping[str, Any]]) -> None: ...
     @property
     def events(self) -> list[dict[str, Any]]: ...
-    def clear(self) -> None: ...
+    def clear(self) -> Any: ...
+    def kill(self, resource: str) -> Any: ...
+    def revive(self, resource: str) -> Any: ...
+    def end_batch(self, resource: str, batch: str, how: str = "completed", errors: Sequence[Any] = ()) -> Any: ...
+    def send_webhook(self, resource: str, event: str, batch: str, **more: Any) -> Any: ...
 
 
 class ControlApp:
@@ -64,6 +73,40 @@ class ControlApp:
             web.post("/control/quotas", self.set_quota),
             web.post("/control/prices", self.put_prices),
             web.get("/control/events", self.events),
+            *self._batch_routes(),
+        ]
+
+    def _batch_routes(self) -> list[web.RouteDef]:
+        """What is ordered of batches, webhooks, and whole resources: each is the method that it names."""
+        controls, batches, webhooks = self._controls, self._controls.batches, self._controls.webhooks
+        actions: Mapping[str, Callable[..., Any]] = {
+            "batches": batches.set,
+            "batches/hold": batches.hold,
+            "batches/release": batches.release,
+            "batches/end": controls.end_batch,
+            "webhooks": webhooks.register,
+            "webhooks/send": controls.send_webhook,
+            "kill": controls.kill,
+            "revive": controls.revive,
+        }
+
+        def posted(action: Callable[..., Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
+            async def act(request: web.Request) -> web.Response:
+                return await _act(request, action)
+
+            return act
+
+        async def listed(request: web.Request) -> web.Response:
+            """`?resource=NAME`"""
+            return await _act(request, lambda: batches.rows(request.query["resource"]))
+
+        async def delivered(_request: web.Request) -> web.Response:
+            return _json(webhooks.deliveries)
+
+        return [
+            *(web.post(f"/control/{path}", posted(action)) for path, action in actions.items()),
+            web.get("/control/batches", listed),
+            web.get("/control/webhooks", delivered),
         ]
 
     async def state(self, _request: web.Request) -> web.Response:
@@ -93,9 +136,8 @@ class ControlApp:
         self._controls.log.clear()
         return _json({})
 
-    async def clear(self, _request: web.Request) -> web.Response:
-        self._controls.clear()
-        return _json({})
+    async def clear(self, request: web.Request) -> web.Response:
+        return await _act(request, self._controls.clear)
 
     async def put_secret(self, request: web.Request) -> web.Response:
         return await _act(request, self._controls.put_secret, name=request.match_info["name"])
@@ -138,6 +180,8 @@ async def _act(request: web.Request, action: Callable[..., Any], **given: str) -
     try:
         body: Mapping[str, Any] = orjson.loads(await request.read() or b"{}")
         told = action(**{**body, **given})
+        if inspect.isawaitable(told):
+            told = await told
     except (ValueError, TypeError, KeyError) as error:
         return _json({"error": str(error)}, 400)
     return _json(told or {})

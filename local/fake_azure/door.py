@@ -21,11 +21,12 @@ from aiohttp import web
 from . import asked as reading
 from . import errors
 from .api_version import check_dated, check_v1
-from .asked import ASKED_OF, LEFT, Asked, Form
+from .asked import ASKED_OF, LEFT, OF_BATCH, Asked, Form
+from .batch_desk import BatchDesk
 from .chat.request import Surface
 from .delivery import drop, send_body, send_stream
 from .errors import ApiError
-from .faults import BEFORE_ANSWER, DURING_ANSWER, Fault, FaultQueue
+from .faults import BATCH_LINE, BEFORE_ANSWER, DURING_ANSWER, Fault, FaultQueue
 from .headers import azure_headers, openai_headers
 from .models import Model, Resource
 from .quota import Left, Quotas
@@ -40,10 +41,18 @@ _FAULTS = BEFORE_ANSWER | DURING_ANSWER
 
 class Door:
     def __init__(
-        self, resource: Resource, tokens: TokenIssuer, faults: FaultQueue, served: Served, quotas: Quotas
+        self,
+        resource: Resource,
+        tokens: TokenIssuer,
+        faults: FaultQueue,
+        served: Served,
+        quotas: Quotas,
+        batches: BatchDesk,
     ) -> None:
         self.resource = resource
         self.store = Store()  # what the resource keeps: parts refer to each other's rows
+        self.batches = batches
+        self.operations: dict[str, Handler] = {}  # what is asked for by POST: lines of batches ask for it as well
         self._tokens = tokens
         self._faults = faults
         self._served = served
@@ -56,6 +65,8 @@ class Door:
 
         `since`: the first dated api-version that has it.
         """
+        if "POST" in (methods or ("POST",)):
+            self.operations[operation] = handler
         if self.resource.kind == "plain":
             return self.at(f"/v1/{operation}", "plain", handler, *methods)
         return [
@@ -65,6 +76,7 @@ class Door:
 
     def deployed(self, operation: str, handler: Handler, *, since: str = "") -> list[web.RouteDef]:
         """A POST to a deployment: named in the path (dated) or by `model` (v1, Foundry's /models, plain)."""
+        self.operations[operation] = handler
         if self.resource.kind == "plain":
             return self.at(f"/v1/{operation}", "plain", handler)
         routes = [
@@ -153,7 +165,13 @@ class Door:
         """Takes the fault that waits for this resource, or for what was asked of it; then its share of a quota.
 
         What strikes before an answer strikes here; a fault of the answer itself comes back, to be sent along with it.
+        A line of a batch has faults of its own, and takes from no quota of calls.
         """
+        if OF_BATCH in request:
+            fault = self._faults.take(BATCH_LINE, self.resource.name, asked.deployment if asked else "")
+            if fault is not None:
+                raise _status_error(fault)
+            return None
         fault = self._faults.take(_FAULTS, self.resource.name, asked.deployment if asked else "")
         if fault is not None:
             await _meet(request, fault, asked)

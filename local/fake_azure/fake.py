@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -17,9 +17,11 @@ from aiohttp import web
 
 from . import managed_identity, resource_app
 from .authority import Authority, Directory
+from .batch_desk import BatchDesk
 from .control import ControlApp
 from .door import Door
 from .faults import Fault, FaultQueue
+from .listener import Listener
 from .managed_identity import ManagedIdentity
 from .management import Management, monitor, retail_prices, topic
 from .models import DEFAULT_RESOURCES, Resource
@@ -30,6 +32,7 @@ from .state import CLIENT_ID, MANAGED_CLIENT_ID, TENANT_ID, USERNAME, ResourceSt
 from .tls import server_context
 from .tokens import TokenIssuer
 from .vault import Vault
+from .webhooks import Webhooks
 
 HOST = "127.0.0.1"
 _LARGEST_BODY = 256 * 2**20
@@ -58,12 +61,15 @@ class FakeAzure:
         secrets = {f"{r.name}-api-key": r.key for r in self._resources.values() if r.name in ("main", "second")}
         self.served = Served()
         self.quotas = Quotas()
+        self.webhooks = Webhooks()
+        self.batches = BatchDesk(self.webhooks)
         self.management = Management(self._resources, self.served, self._tokens, self.faults, secret_of("topic key"))
         self._vault = Vault(self._urls["tls"], secrets, self._tokens, self.faults, self.counters)
         self._ca_file = ca_file
         self._token_file = state_dir / "federated-token"
         self._token_file.write_text(self._directory.federated_assertion)
-        self._runners: list[web.AppRunner] = []
+        self._listeners: dict[str, Listener] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     @contextmanager
@@ -85,6 +91,7 @@ class FakeAzure:
             loop.close()
 
     async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         identity = ManagedIdentity(
             secret_of("identity header"), MANAGED_CLIENT_ID, self._tokens, self.faults, self.counters
         )
@@ -94,13 +101,14 @@ class FakeAzure:
         await self._serve("tls", [*self._vault.routes(), *authority.routes()], tls=self._tls)
         await self._serve("management", self.management.routes())
         for name, resource in self._resources.items():
-            door = Door(resource, self._tokens, self.faults, self.served, self.quotas)
+            door = Door(resource, self._tokens, self.faults, self.served, self.quotas, self.batches)
             await self._serve(name, resource_app.routes(door))
 
     async def stop(self) -> None:
-        for runner in self._runners:
-            await runner.cleanup()
-        self._runners.clear()
+        await self.batches.stop()
+        for listener in self._listeners.values():
+            await listener.stop()
+        self._listeners.clear()
         for opened in self._sockets.values():
             opened.close()
 
@@ -114,8 +122,8 @@ class FakeAzure:
         # Cancelled handlers are how a client that leaves is noticed while nothing is being written to it.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_STOP_SECONDS)
         await runner.setup()
-        self._runners.append(runner)
-        await web.SockSite(runner, self._sockets[name], ssl_context=tls).start()
+        self._listeners[name] = Listener(self._sockets[name], runner, tls)
+        await self._listeners[name].start()
 
     # What tests use.
 
@@ -158,13 +166,61 @@ class FakeAzure:
     def add_fault(self, kind: str, **parameters: Any) -> None:
         self.faults.add(Fault.parse({"kind": kind, **parameters}))
 
-    def clear(self) -> None:
-        """Forgets faults, quotas, requests, counters and events; keeps deployments, keys, secrets, what was served."""
+    def clear(self) -> Any:
+        """Forgets faults, quotas, requests, counters, events, webhooks, orders for batches; revives what was killed.
+
+        Keeps deployments, keys, secrets, batches, and what was served. It may have to be awaited, as `kill`.
+        """
         self.faults.clear()
         self.quotas.clear()
         self.management.topic.clear()
         self.log.clear()
         self.counters.clear()
+        self.batches.clear()
+        self.webhooks.clear()
+        down = [name for name, listener in self._listeners.items() if listener.down]
+        return self._act(self._revive(down)) if down else None
+
+    # Outages.
+
+    def kill(self, resource: str) -> Any:
+        """Connections to the resource are refused, those that are open are dropped; its batches stand still.
+
+        On the fake's own loop what comes back has to be awaited; from any other thread it has happened.
+        """
+        return self._act(self._kill(resource))
+
+    def revive(self, resource: str) -> Any:
+        """As `kill`. What the resource kept is still there."""
+        return self._act(self._revive([resource]))
+
+    def end_batch(self, resource: str, batch: str, how: str = "completed", errors: Sequence[Any] = ()) -> Any:
+        """As `kill`. See `BatchDesk.end`."""
+        return self._act(self.batches.end(resource, batch, how, errors))
+
+    def send_webhook(self, resource: str, event: str, batch: str, **more: Any) -> Any:
+        """As `kill`. See `Webhooks.send`."""
+        return self._act(self.webhooks.send(resource, event, batch, **more))
+
+    async def _kill(self, resource: str) -> None:
+        self._resources[resource]  # nothing else is killed
+        self.batches.stand(resource, True)
+        await self._listeners[resource].kill()
+
+    async def _revive(self, resources: Sequence[str]) -> None:
+        for resource in resources:
+            await self._listeners[resource].start()
+            self.batches.stand(resource, False)
+
+    def _act(self, act: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+        assert self._loop is not None, "the fake is not running"
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            return act
+        return asyncio.run_coroutine_threadsafe(act, self._loop).result()
 
     # What the control API adds.
 

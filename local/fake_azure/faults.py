@@ -44,8 +44,9 @@ AUTHORITY = frozenset({"token_status", "token_slow"})
 SIGNING_KEYS = frozenset({"jwks_status", "jwks_slow"})
 IDENTITY = frozenset({"identity_status", "identity_slow"})
 VAULT = frozenset({"vault_status", "vault_slow"})
+BATCH_LINE = frozenset({"batch_line"})  # the next line of a batch is answered with `status` and `body`
 TOKEN_LIFETIME = "token_lifetime"
-KINDS = BEFORE_ANSWER | DURING_ANSWER | AUTHORITY | SIGNING_KEYS | IDENTITY | VAULT | {TOKEN_LIFETIME}
+KINDS = BEFORE_ANSWER | DURING_ANSWER | BATCH_LINE | AUTHORITY | SIGNING_KEYS | IDENTITY | VAULT | {TOKEN_LIFETIME}
 UNTIL_CLEARED = -1
 
 

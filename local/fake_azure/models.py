@@ -110,6 +110,8 @@ _AZURE_DEPLOYMENTS = {
     "text-embedding-ada-002": "text-embedding-ada-002",
     "gpt-4o-transcribe-diarize": "gpt-4o-transcribe-diarize-2025-10-15",
     "gpt-realtime": "gpt-realtime-2025-08-28",
+    "gpt-4o-batch": "gpt-4o-2024-11-20",  # the SKU of a deployment is told by its name, unless a control says it
+    "gpt-4.1-mini-batch": "gpt-4.1-mini-2025-04-14",
 }
 _FOUNDRY_DEPLOYMENTS = {
     **_AZURE_DEPLOYMENTS,

@@ -434,20 +434,22 @@ def _desk(desk: Any) -> Desk:
 @in_loop
 async def test_instances_share_what_a_deployment_may_take(azurite: Azurite) -> None:
     async with shop_at(azurite.connection_string) as shop:
-        limited, noon = deployment(name=uuid.uuid4().hex, rpm=100, tpm=10_000), 1_795_435_200.0
-        flights = [
-            Flights(TableLeases(shop.tables, Random(n)), lambda: noon, shop.log, Pace(tick=0.02)) for n in range(2)
-        ]
+        limited, begun = deployment(name=uuid.uuid4().hex, rpm=100, tpm=10_000), time.monotonic()
+
+        def now() -> float:  # a minute of its own, from its beginning
+            return 1_795_435_200.0 + time.monotonic() - begun
+
+        flights = [Flights(TableLeases(shop.tables, Random(n)), now, shop.log, Pace(tick=0.02)) for n in range(2)]
         one, other = (LeasedCapacity(each) for each in flights)
         for _ in range(90):
-            one.take(limited, 10, noon)
-        other.take(limited, 10, noon)
-        assert other.left(limited, noon) == pytest.approx(0.99)
+            one.take(limited, 10, now())
+        other.take(limited, 10, now())
+        assert other.left(limited, now()) == pytest.approx(0.99)
         for _ in range(9):  # more than it may send unseen
-            other.take(limited, 10, noon)
+            other.take(limited, 10, now())
 
         async def known() -> bool:
-            return other.left(limited, noon) <= 0.05
+            return other.left(limited, now()) <= 0.05
 
         await eventually(known)
         for each in flights:

@@ -345,7 +345,7 @@ def test_the_ledger_of_a_real_gateway_is_exactly_what_azure_has_counted(
                 if tomorrow.hour < 2:
                     desk.clock.forward(7200)
                 await reconcile_run(ReconcileAsked(day=day), ADMIN, desk)
-                rows = (await reconcile_list(ReconcileListAsked(day=day), ADMIN, desk)).rows
+                rows = (await reconcile_list(ReconcileListAsked(day=day, limit=1000), ADMIN, desk)).rows
                 return {row.deployment: row for row in rows if row.deployment.startswith("rc-")}
 
     rows = asyncio.run(compare())

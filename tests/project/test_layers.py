@@ -49,4 +49,9 @@ def test_every_pure_module_is_named_as_such() -> None:
         "submitted",
     }
     modules = {f"shared.{p.stem}" for p in (ROOT / "shared").glob("*.py") if p.stem not in {"__init__", *edges}}
-    assert set(pure["source_modules"]) == modules | {"shared.transform", "shared.prices", "shared.books", "shared.routing"}
+    assert set(pure["source_modules"]) == modules | {
+        "shared.transform",
+        "shared.prices",
+        "shared.books",
+        "shared.routing",
+    }

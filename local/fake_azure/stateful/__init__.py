@@ -1,11 +1,12 @@
 """The operations behind which a resource keeps state: responses, conversations, files, uploads, vector stores,
-containers, evals, fine-tuning. An id is known on the resource that made it and nowhere else.
+containers, evals, fine-tuning, batches. An id is known on the resource that made it and nowhere else.
 """
 
 from aiohttp import web
 
 from ..door import Door
 from . import (
+    batches,
     checkpoints,
     containers,
     eval_runs,
@@ -16,6 +17,7 @@ from . import (
     uploads,
     vector_files,
     vector_stores,
+    webhook_endpoints,
 )
 
 _PARTS = (
@@ -25,6 +27,8 @@ _PARTS = (
     vector_stores.routes,
     vector_files.routes,
     containers.routes,
+    batches.routes,
+    webhook_endpoints.routes,
 )
 
 

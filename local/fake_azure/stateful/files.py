@@ -59,7 +59,8 @@ def _uploading(door: Door) -> Any:
             raise _wrong("A file has to be given in the form field 'file'.")
         expiry = {name: form.text(f"expires_after[{name}]") for name in ("anchor", "seconds")}
         row = add(door.store, form.text("purpose"), file.filename, file.data, expiry)
-        if surface == "dated" and row["purpose"] == "fine-tune":  # imported after the answer
+        slow = row["purpose"] == "batch" and door.batches.terms(door.resource.name).slow_files
+        if slow or (surface == "dated" and row["purpose"] == "fine-tune"):  # imported after the answer
             row["status"] = "pending"
         return await door.send_json(request, row, fault, 201 if surface == "dated" else 200)
 
@@ -69,17 +70,23 @@ def _uploading(door: Door) -> Any:
 def add(store: Store, purpose: str, filename: str, data: bytes, expiry: Mapping[str, Any] | None = None) -> Json:
     """Keeps a file; raises what Azure says of one that it does not take."""
     check(purpose, filename, len(data))
+    seconds = _seconds(expiry) if expiry and expiry.get("seconds") else None
+    return keep(store, ids.file_id(purpose), purpose, filename, data, seconds)
+
+
+def keep(store: Store, file_id: str, purpose: str, filename: str, data: bytes, seconds: int | None = None) -> Json:
+    """Keeps a file, also one that nobody could upload. `seconds`: until it expires."""
     row: Json = {
         "status": "processed",
         "bytes": len(data),
         "purpose": purpose,
         "filename": filename,
-        "id": ids.file_id(purpose),
+        "id": file_id,
         "created_at": now(),
         "object": "file",
     }
-    if expiry and expiry.get("seconds"):
-        row["expires_at"] = row["created_at"] + _seconds(expiry)
+    if seconds:
+        row["expires_at"] = row["created_at"] + seconds
     store.contents[row["id"]] = data
     return store.files.put(row["id"], row)
 

@@ -443,6 +443,12 @@ async def test_instances_share_what_a_deployment_may_take(azurite: Azurite) -> N
         one, other = (LeasedCapacity(each) for each in flights)
         for _ in range(90):
             one.take(limited, 10, now())
+
+        async def written() -> bool:
+            rows = await shop.row(scope_id("deployment", limited.id), "rate")
+            return bool(rows) and rows["requests"] == 90
+
+        await eventually(written)
         other.take(limited, 10, now())
         assert other.left(limited, now()) == pytest.approx(0.99)
         for _ in range(9):  # more than it may send unseen

@@ -154,8 +154,8 @@ class Delivery:
             if not first:
                 until = min(until, self.timer() + self.limits.stream_hold)
             first += stream.feed(chunk)
-            failure = stream.error if not first else (stream.error or stream.told) if may_go_on else None
-            if failure and (not first or not stream.begun):
+            failure = stream.error or (stream.told if may_go_on else None)
+            if failure and (not first or (may_go_on and not stream.begun)):
                 raise Refused(failure.status, failure)
         if pump.ended and not first:
             if not isinstance(stream, PassedStream):

@@ -11,7 +11,6 @@ import gc
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,9 +30,6 @@ from shared.ports import Form, StoreUnavailable
 from shared.routes import find
 from shared.settings import Settings
 from shared.types import ApiRequest, RawHeaders
-
-if TYPE_CHECKING:
-    pass
 
 SETTLED_SECONDS = 2.0
 """After so long what a process has loaded is taken out of the garbage collector's rounds: each full one would walk

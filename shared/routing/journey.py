@@ -42,7 +42,7 @@ class Journey:
     """Made by Router.begin. Between `next` and `failed` or `answered` one attempt is under way."""
 
     __slots__ = (
-        "_asked", "_at", "_begun", "_entry", "_final", "_known", "_last", "_lineup", "_only_limits", "_parts", "_probe",
+        "_asked", "_at", "_begun", "_entry", "_known", "_last", "_lineup", "_only_limits", "_parts", "_probe",
         "_ready", "_sent", "_timeout", "_trip", "_wait_until", "_wish", "attempts", "retries",
     )  # fmt: skip
 

@@ -63,16 +63,13 @@ def mine(gateway: Stack, fake: FakeAzure) -> Key:
 
 @pytest.fixture
 def break_down(fake: FakeAzure, entries: Entries) -> Callable[..., None]:
-    def add(alias: str, kind: str = "status", times: int = -1, **fault: Any) -> None:
-        fake.add_fault(kind, times=times, deployment=entries.name(alias), **fault)
-
-    return add
+    return entries.break_down
 
 
 def test_stream_that_dies_before_its_content_is_given_to_another_model(
     gateway: Stack, mine: Key, break_down: Any
 ) -> None:
-    break_down("lone", "cut_before_content")
+    break_down("lone", kind="cut_before_content")
     reply = gateway.post(mine, ask("count to 3", "lone", stream=True))
     assert reply.status_code == 200
     assert reply.text.rstrip().endswith("data: [DONE]")
@@ -136,14 +133,14 @@ def test_filter_in_the_middle_of_a_stream_is_no_illness(
     gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any
 ) -> None:
     filtered = {"error": {"code": "content_filter", "message": "no"}}
-    break_down("filtered", "error_event", after=4, body=filtered)
+    break_down("filtered", kind="error_event", after=4, body=filtered)
     for _ in range(4):
         assert "content_filter" in gateway.post(mine, ask("count to 9", "filtered", stream=True)).text
     assert resources_asked(fake) == ["main"] * 4
 
 
 def test_what_stays_is_not_made_twice(gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any) -> None:
-    break_down("background", "reset")
+    break_down("background", kind="reset")
     body = {"model": "background", "input": "hi", "background": True}
     reply = gateway.post(mine, body, "/v1/responses")
     assert reply.status_code == 502
@@ -187,11 +184,11 @@ def test_deployment_that_does_not_take_a_parameter_is_passed_over(gateway: Stack
 def test_what_rests_is_not_asked_while_another_model_is_well(
     gateway: Stack, mine: Key, fake: FakeAzure, break_down: Any
 ) -> None:
-    break_down("ill", "reset")
+    break_down("ill", kind="reset")
     for _ in range(2):
         assert gateway.post(mine, ask("hi", "ill")).headers["x-tollgate-fallbacks"] == "1"
     fake.clear()
-    break_down("ill", "reset")
+    break_down("ill", kind="reset")
     reply = gateway.post(mine, ask("hi", "ill"))
     assert (reply.status_code, reply.headers["x-tollgate-attempts"]) == (200, "1")
     assert len(upstream_calls(fake)) == 1

@@ -33,6 +33,11 @@ class Entries:
         self.add(alias, "main", **{"order": 1, **(first or {})})
         self.add(alias, "second", **{"order": 2, **(second or {})})
 
+    def break_down(self, alias: str, **fault: Any) -> None:
+        """Its deployments fail from now on; or as the fault says."""
+        usual: dict[str, Any] = {"kind": "status", "status": 500, "times": -1}
+        self._fake.add_fault(**(usual | fault), deployment=self.name(alias))
+
     def name(self, alias: str) -> str:
         """Of the deployments of an alias; no name is a part of another."""
         return f"{self._prefix}-{alias}-x"

@@ -1,6 +1,5 @@
 """What Claude on the fake refuses, in Anthropic's words, and how its answers are disturbed by faults."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -16,12 +15,6 @@ USE = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "seen"}
 THINK = {"type": "enabled", "budget_tokens": 1024}
 EPHEMERAL = {"type": "ephemeral"}
-
-
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
 
 
 @pytest.fixture(autouse=True)

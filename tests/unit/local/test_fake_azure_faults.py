@@ -14,12 +14,6 @@ PATH = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
 TEXT = "count to 9"
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
-
-
 @pytest.fixture(autouse=True)
 def _clean(azure: FakeAzure) -> None:
     azure.wait_idle()

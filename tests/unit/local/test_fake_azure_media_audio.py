@@ -23,12 +23,6 @@ HEARD = f"Heard s.wav: {len(WAV)} bytes, 2 seconds, digest {hashlib.sha256(WAV).
 MAGIC = {"mp3": b"\xff\xfb", "opus": b"OggS", "aac": b"\xff\xf1", "flac": b"fLaC", "wav": b"RIFF", "pcm": b""}
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
-
-
 @pytest.fixture(autouse=True)
 def _clean(azure: FakeAzure) -> None:
     azure.clear()

@@ -14,12 +14,6 @@ from local.fake_azure.media.pictures import dimensions, is_image, picture
 PNG = picture("a seed")
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
-
-
 @pytest.fixture(autouse=True)
 def _clean(azure: FakeAzure) -> None:
     azure.clear()

@@ -13,12 +13,6 @@ OFFER = "v=0\r\no=- 1 2 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RT
 SESSION: Any = {"type": "realtime", "model": "gpt-realtime"}
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
-
-
 @pytest.fixture(autouse=True)
 def _clean(azure: FakeAzure) -> None:
     azure.clear()

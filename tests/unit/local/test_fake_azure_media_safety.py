@@ -1,7 +1,6 @@
 """Content Safety of the fake: severities by words, its own header for the key, its limits."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,12 +10,6 @@ from local.fake_azure import FakeAzure
 
 TEXT = "/contentsafety/text:analyze?api-version=2024-09-01"
 IMAGE = "/contentsafety/image:analyze?api-version=2024-09-01"
-
-
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
 
 
 @pytest.fixture(autouse=True)

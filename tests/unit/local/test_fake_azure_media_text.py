@@ -16,12 +16,6 @@ INSTRUCT = "gpt-35-turbo-instruct"
 SMALL, ADA = "text-embedding-3-small", "text-embedding-ada-002"
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
-
-
 @pytest.fixture(autouse=True)
 def _clean(azure: FakeAzure) -> None:
     azure.clear()

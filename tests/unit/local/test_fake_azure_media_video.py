@@ -15,12 +15,6 @@ from local.fake_azure.media.videos import movie
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
-
-
 @pytest.fixture(autouse=True)
 def _clean(azure: FakeAzure) -> None:
     azure.clear()

@@ -1,7 +1,6 @@
 """The fake's wire details against recordings of the real services: same names, same types, same fixed values."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ TRANSPORT = set("content-length date transfer-encoding traceparent vary cache-co
 CORS = {"access-control-allow-origin", "access-control-expose-headers"}
 
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recordings (../shared/samples) are not here")
-
-
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
 
 
 @pytest.fixture(autouse=True)

@@ -15,12 +15,6 @@ BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 
 
 @pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
-
-
-@pytest.fixture(scope="module")
 def http() -> Iterator[httpx.Client]:
     with httpx.Client() as client:
         yield client

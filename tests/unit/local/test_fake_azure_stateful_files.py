@@ -12,12 +12,6 @@ from local.fake_azure import FakeAzure
 LINES = b'{"messages": []}\n'
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
-
-
 def v1(azure: FakeAzure, resource: str = "main") -> openai.OpenAI:
     row = azure.state.resources[resource]
     base_url = f"{row.url}/v1" if row.kind == "plain" else f"{row.url}/openai/v1"

@@ -19,12 +19,6 @@ SCHEMA = {"type": "object", "properties": {"given": {"type": "string"}, "wanted"
 ROWS = [{"item": {"given": "a", "wanted": "a"}}, {"item": {"given": "a", "wanted": "b"}}]
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAzure]:
-    with FakeAzure.running(tmp_path_factory.mktemp("azure")) as fake:
-        yield fake
-
-
 def v1(azure: FakeAzure, resource: str) -> openai.OpenAI:
     row = azure.state.resources[resource]
     return openai.OpenAI(base_url=f"{row.url}/openai/v1", api_key=row.key, max_retries=0,

@@ -30,6 +30,7 @@ class Terms:
     batches: int | None = None  # that may be open at once
     refusal: Refusal = "429"  # of what is over these limits; late: the batch is made and fails
     lines: int = 100_000  # of an input file
+    storage: str = ""  # connection string of the account that the resource's identity may use; empty: of none
     slow_files: bool = False  # a file for a batch can be used only after somebody has looked at it
     deployments: Mapping[str, bool] = field(default_factory=dict[str, bool])  # which do batches, and which do not
 

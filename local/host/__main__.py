@@ -23,7 +23,8 @@ modes
 settings
   The environment wins over Values in APP_DIR/local.settings.json. Queue and blob triggers need AzureWebJobsStorage:
   a connection string, UseDevelopmentStorage=true (Azurite), or AzureWebJobsStorage__accountName with a sign-in.
-  AzureWebJobs.NAME.Disabled=true turns one function off.
+  AzureWebJobs.NAME.Disabled=true turns one function off. FUNCHOST_QUEUE_LEASE=SECONDS: how long a message stays hidden
+  when its host is killed (600 in Azure).
 
 keys
   Functions that are not anonymous, and /admin, need a key in the header x-functions-key or in ?code=. Keys are made

@@ -47,6 +47,12 @@ def models(
         ("gpt-4o-routed", azure("my-gpt4-deployment", **provisioned), {"base_model": "gpt-4o"}),
         ("gpt-4o-routed", azure("gpt-4o", weight=3, tpm=300_000), {}),
         ("gpt-4o-routed", azure("my-gpt4-deployment", weight=1, tpm=100_000, **elsewhere), {"base_model": "gpt-4o"}),
+        ("gpt-4o-batch", azure("gpt-4o-batch", sku="GlobalBatch"), {"mode": "batch", "base_model": "gpt-4o"}),
+        (
+            "gpt-4o-batch",
+            azure("gpt-4o-batch", sku="GlobalBatch", **elsewhere),
+            {"mode": "batch", "base_model": "gpt-4o"},
+        ),
         ("grok-4", grok | ids.get("foundry", {}), {}),
         ("gpt-3.5-turbo", azure("chatgpt-v-2"), {"base_model": "gpt-3.5-turbo"}),
         ("gpt-3.5-turbo", turbo, {}),
@@ -75,4 +81,5 @@ def config_text(resources: Mapping[str, Mapping[str, Any]], resource_ids: Mappin
         if information:
             lines.append("    model_info:")
             lines += [f"      {name}: {json.dumps(value)}" for name, value in information.items()]
+    lines += ["litellm_settings:", "  enable_loadbalancing_on_batch_endpoints: true"]
     return "\n".join(lines) + "\n"

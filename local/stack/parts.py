@@ -1,4 +1,4 @@
-"""Owns the three programs of the stack: how each is called, and when it counts as started.
+"""Owns the programs of the stack: how each is called, and when it counts as started.
 
 Must not know their order, nor what happens when one ends: the supervisor does.
 """
@@ -11,13 +11,23 @@ from typing import Any
 from local.stack.layout import ROOT, Layout
 from local.stack.ports import answers
 
-NAMES = {"azurite": "Azurite", "fake_azure": "the fake Azure", "host": "the Functions host"}
+NAMES = {
+    "azurite": "Azurite",
+    "fake_azure": "the fake Azure",
+    "host": "the Functions host",
+    "blob_events": "the stand-in for Event Grid",
+}
 HOST_GRACE = 1.0  # seconds that running requests get to end
 
 
 def fake_command(layout: Layout) -> list[str]:
     files = ["--state-dir", str(layout.fake), "--ready-file", str(layout.fake_ready)]
     return [sys.executable, "-m", "local.fake_azure", *files]
+
+
+def blob_events_command() -> list[str]:
+    """It finds the storage account in the app's own setting."""
+    return [sys.executable, "-m", "local.blob_events"]
 
 
 def host_command(layout: Layout, port: int, mode: str, reload: bool) -> list[str]:

@@ -49,6 +49,7 @@ def app_settings(record: Record, storage: str, config: Path, fake: Mapping[str, 
             "PRICES_URL": str(fake["prices_url"]),
             "MONITOR_URL": str(fake["management_url"]),
             "EVENTS": "queue:tollgate-events",
+            "DEFER_SECONDS": "10",
         }
     return settings
 

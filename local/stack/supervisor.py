@@ -1,8 +1,9 @@
 """Owns one life of the stack: starts the parts (in parallel where it can), watches them, and ends them all.
 
 Must not know what is printed about it (`report`) nor who asked (`__main__`). Order: Azurite and the fake Azure start
-together; the host follows when both answer (a storage client that finds nobody waits 15 s before it tries again); the
-gateway is asked for its health until it is content. When one part ends, all end: half a stack only misleads.
+together; the host and the stand-in for Event Grid follow when both answer (a storage client that finds nobody waits
+15 s before it tries again); the gateway is asked for its health until it is content. When one part ends, all end: half
+a stack only misleads.
 """
 
 import os
@@ -85,6 +86,7 @@ class Stack:
         self.run.gateway_url = f"http://127.0.0.1:{port}"
         self._check_config()
         self._wait("azurite", lambda: parts.azurite_listens(storage))
+        self._spawn("blob_events", parts.blob_events_command())
         self._start_host()
         self._wait("host", lambda: gateway.get(f"{self.run.gateway_url}/health/ready")[0] == 200, self._health)
         self._ensure_demo_key()

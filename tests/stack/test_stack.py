@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.storage.blob import BlobServiceClient
 
 from local.stack.ports import free_ports
 from local.stack.processes import birth
+from tests.support.polling import until
 
 ROOT = Path(__file__).parents[2]
-PARTS = {"supervisor", "azurite", "fake_azure", "host"}
+PARTS = {"supervisor", "azurite", "fake_azure", "blob_events", "host"}
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and the shell are POSIX's")
 
 
@@ -132,6 +134,16 @@ def test_the_python_lines_work_when_pasted(detached: tuple[Stack, str], tmp_path
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_a_dropped_file_is_told_of_and_run(detached: tuple[Stack, str]) -> None:
+    connection = detached[0].status()["storage_connection"]
+    folder = BlobServiceClient.from_connection_string(connection).get_container_client("batches")
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    folder.upload_blob("in/demo/a.jsonl", json.dumps(line))
+    until(lambda: folder.get_blob_client("out/demo/a-summary.json").exists(), 30, 0.1)
+    assert b'"custom_id":"a"' in folder.download_blob("out/demo/a.jsonl").readall()
 
 
 def test_status_names_each_part(detached: tuple[Stack, str]) -> None:

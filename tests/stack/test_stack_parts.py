@@ -230,8 +230,10 @@ def test_the_fakes_configuration_has_an_alias_for_each_way_to_serve_a_model() ->
         "azure-openai-4o-audio", "gpt-4o-entra", "gpt-4o-keyvault", "grok-4", "gpt-3.5-turbo", "gpt-4o-asyncfilter",
         "gpt-5-codex", "o3-pro", "gpt-3.5-turbo-instruct", "text-embedding-3-small", "gpt-image-1", "dall-e-3",
         "gpt-4o-mini-tts", "whisper-1", "gpt-4o-transcribe", "sora-2", "gpt-realtime", "claude-sonnet-4-5",
-        "omni-moderation-latest",
+        "omni-moderation-latest", "gpt-4o-batch",
     }  # fmt: skip
+    batching = [row["litellm_params"]["api_base"] for row in rows if row["model_name"] == "gpt-4o-batch"]
+    assert len(set(batching)) == 2, "a batch has a choice"
     assert by_alias["o3-mini"]["model"] == "azure/o_series/my-random-deployment-name"
     assert by_alias["gpt-5"]["model"] == "azure/gpt5_series/my-gpt-5-deployment"
     assert by_alias["gpt-4o-v1"]["api_version"] == "v1"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import os
 import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,7 @@ from .work import Work
 
 log = logging.getLogger("local.host")
 LEASE = 600  # seconds that a message stays hidden while its function runs; renewed at half
+LEASE_SETTING = "FUNCHOST_QUEUE_LEASE"  # other seconds, where nobody wants to wait for the messages of a killed host
 
 
 class QueueListener:
@@ -32,6 +35,7 @@ class QueueListener:
         self._threshold = int(options.get("newBatchThreshold", self._batch // 2))
         self._most = int(options.get("maxDequeueCount", 5))
         self._delay = seconds(str(options.get("visibilityTimeout", "00:00:00")))
+        self._lease = float(os.environ.get(LEASE_SETTING) or LEASE)
         self._longest_wait = seconds(str(options.get("maxPollingInterval", "00:00:02")))  # 1 minute in Azure
 
     def describe(self) -> str:
@@ -61,7 +65,7 @@ class QueueListener:
         from azure.core.exceptions import ResourceNotFoundError
 
         pages = client.receive_messages(
-            messages_per_page=self._batch, max_messages=self._batch, visibility_timeout=LEASE
+            messages_per_page=self._batch, max_messages=self._batch, visibility_timeout=math.ceil(self._lease)
         )
         try:
             return [message async for message in pages]
@@ -70,15 +74,15 @@ class QueueListener:
 
     async def _message(self, client: Any, poison: Any, message: Any) -> None:
         """Run one message to its end: deleted, visible again, or poison."""
-        settled = False
-        renewal = asyncio.create_task(self._renew(client, message))
+        settled, ended = False, asyncio.Event()
+        renewal = asyncio.create_task(self._renew(client, message, ended))
         try:
             done = message.dequeue_count <= self._most and await self._run(message)
-            renewal.cancel()
+            await _end(renewal, ended)
             await self._settle(client, poison, message, done)
             settled = True
         except _Undecodable:
-            renewal.cancel()
+            await _end(renewal, ended)
             await self._to_poison(client, poison, message)
             settled = True
         finally:
@@ -87,10 +91,13 @@ class QueueListener:
                 with suppress(Exception):
                     await asyncio.shield(client.update_message(message, visibility_timeout=0))
 
-    async def _renew(self, client: Any, message: Any) -> None:
+    async def _renew(self, client: Any, message: Any, ended: asyncio.Event) -> None:
+        hidden = math.ceil(self._lease)
         while True:
-            await asyncio.sleep(LEASE / 2)
-            message.pop_receipt = (await client.update_message(message, visibility_timeout=LEASE)).pop_receipt
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), self._lease / 2)
+                return
+            message.pop_receipt = (await client.update_message(message, visibility_timeout=hidden)).pop_receipt
 
     async def _run(self, message: Any) -> bool:
         try:
@@ -148,6 +155,12 @@ class QueueListener:
             },
             {"queueTrigger": given, "id": "by-hand", **fields(given)},
         )
+
+
+async def _end(renewal: asyncio.Task[None], ended: asyncio.Event) -> None:
+    """A renewal that is under way has to end: it changes the receipt by which the message is deleted."""
+    ended.set()
+    await asyncio.wait({renewal})
 
 
 class _Undecodable(Exception):

@@ -50,7 +50,7 @@ class Batches:
 
     def create(self, call: Call) -> Json:
         order = intake.order_of(self._door, call)
-        data = self._door.store.contents[order.input_file]
+        data = b"" if order.input_blob else self._door.store.contents[order.input_file]
         batch_id = f"batch_{uuid.uuid4().hex if self._plain else uuid.uuid4()}"
         batch = Batch(batch_id, order, intake.deployment_of(data), len(data) // 4)
         batch.errors += self._over(batch)
@@ -137,10 +137,11 @@ class Batches:
 
     def rows(self) -> list[Json]:
         names = ("id", "status", "deployment", "total", "completed", "failed", "output_file", "error_file", "errors")
-        return [
-            {name: getattr(batch, name) for name in names} | {"input_file": batch.order.input_file}
-            for batch in self._rows.all()
-        ]
+        rows: list[Json] = []
+        for batch in self._rows.all():
+            given = {"input_file": batch.order.input_file or batch.order.input_blob}
+            rows.append({name: getattr(batch, name) for name in names} | given)
+        return rows
 
 
 def _plain_error(message: str) -> Json:

@@ -37,9 +37,14 @@ def dressed(batch: Batch, call: Call, style: Style) -> Json:
     }
     if call.surface == "plain":
         return row
+    blobs: Json = {}
+    if batch.order.input_blob:
+        blobs = {"input_file_id": None, "output_file_id": None, "error_file_id": None}
+        blobs |= {"input_blob": batch.order.input_blob, "output_blob": output or "", "error_blob": wrong or ""}
     if style == "early" or (not style and call.query.get("api-version", "v1") < _USUAL_SINCE):
-        return _early(row)
-    return row | {"endpoint": batch.order.operation, "error_file_id": wrong or "", "output_file_id": output or ""}
+        return _early(row | blobs)
+    files = {"error_file_id": wrong or "", "output_file_id": output or ""}
+    return row | {"endpoint": batch.order.operation} | files | blobs
 
 
 def listed_as(page: Json, call: Call) -> Json:

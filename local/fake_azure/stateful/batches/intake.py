@@ -45,13 +45,16 @@ class Order:
     input_file: str
     metadata: Json | None
     expiry: int | None  # seconds that its files are kept
+    input_blob: str = ""  # instead of a file: addresses of a blob, and of the container for the output
+    output_folder: str = ""
+    storage: str = ""  # how that account is used
 
 
 def order_of(door: Door, call: Call) -> Order:
-    if "input_blob" in call.body or "output_folder" in call.body:
-        message = "This resource has no storage account: upload the input as a file and give its id in input_file_id."
-        raise azure(400, "invalidPayload", message)
-    file_id, endpoint, window = call.need("input_file_id"), call.need("endpoint"), call.need("completion_window")
+    blob, folder = _blobs(door, call)
+    storage = door.batches.terms(door.resource.name).storage if blob else ""
+    file_id = "" if blob else call.need("input_file_id")
+    endpoint, window = call.need("endpoint"), call.need("completion_window")
     operation = endpoint.removeprefix("/v1")
     served = tuple(_OPERATIONS) if door.resource.kind == "plain" else _ON_AZURE
     if operation not in served:
@@ -59,8 +62,24 @@ def order_of(door: Door, call: Call) -> Order:
         raise invalid(message, "endpoint", "invalid_value")
     if window != "24h":
         raise invalid(f"Invalid value: '{window}'. Value must be '24h'.", "completion_window", "invalid_value")
-    _check_file(door, file_id)
-    return Order(endpoint, operation, window, file_id, call.metadata() or None, _expiry(call))
+    if not blob:
+        _check_file(door, file_id)
+    return Order(endpoint, operation, window, file_id, call.metadata() or None, _expiry(call), blob, folder, storage)
+
+
+def _blobs(door: Door, call: Call) -> tuple[str, str]:
+    """Where the input lies and the output is to lie; empty: they are files. What exactly Azure says when something is
+    wrong with it is not known."""
+    blob, folder = call.given("input_blob", ""), call.given("output_folder", {}, dict).get("url", "")
+    if not blob and not folder:
+        return "", ""
+    if not door.batches.terms(door.resource.name).storage:
+        message = "This resource has no storage account: upload the input as a file and give its id in input_file_id."
+        raise azure(400, "invalidPayload", message)
+    if not blob or not folder or call.body.get("input_file_id") or call.body.get("metadata"):
+        message = "input_blob needs an output_folder with a url, and neither input_file_id nor metadata beside it."
+        raise azure(400, "invalidPayload", message)
+    return blob, folder
 
 
 def _check_file(door: Door, file_id: str) -> None:

@@ -15,7 +15,7 @@ from ...door import Door
 from ...store import Json
 from .. import files
 from ..calls import now
-from . import intake, lines
+from . import blobs, intake, lines
 from .intake import Line, Order
 from .lines import Answered
 
@@ -39,6 +39,7 @@ class Batch:
     output_file: str | None = None
     error_file: str | None = None
     files_told: bool = False
+    version: str = ""  # of the blob that the input lies in
     lines: list[Line] = field(default_factory=list[Line])
     answered: list[Answered] = field(default_factory=list[Answered])
     end: End | None = None  # that was ordered
@@ -83,7 +84,9 @@ class Life:
             if batch.end == "cancelled":
                 await self._cancelled(batch)
         assert batch.end is not None
-        self._close(batch, batch.end)
+        if batch.version and await self._was_changed(batch):
+            batch.end, batch.errors = "failed", [intake.error("input_modified", "The input was changed.")]
+        await self._close(batch, batch.end)
         batch.end = None
         await self._until(batch, self._terms.files_late, lambda: self._holds(batch, "completed"))
         batch.files_told = True
@@ -93,15 +96,25 @@ class Life:
         return self._door.batches.terms(self._resource)
 
     async def _valid(self, batch: Batch) -> bool:
-        data = self._door.store.contents.get(batch.order.input_file)
+        data = await self._input(batch)
         if data is None:
             batch.errors = [intake.error("invalid_request", "The input file was deleted.")]
             return False
+        batch.deployment = batch.deployment or intake.deployment_of(data)
         found, wrong = await intake.read(self._door, self._terms, batch.order.operation, data)
         batch.errors += wrong
         batch.total = len(found)
         batch.lines = [] if batch.errors else found
         return not batch.errors
+
+    async def _input(self, batch: Batch) -> bytes | None:
+        if not batch.order.input_blob:
+            return self._door.store.contents.get(batch.order.input_file)
+        found = await blobs.read(batch.order.storage, batch.order.input_blob)
+        if found is None:
+            return None
+        data, batch.version = found
+        return data
 
     async def _work(self, batch: Batch) -> None:
         for place, line in enumerate(batch.lines):
@@ -121,17 +134,32 @@ class Life:
         await self._until(batch, self._terms.seconds, lambda: self._holds(batch, "cancelling"))
         batch.end = "cancelled"
 
-    def _close(self, batch: Batch, how: End) -> None:
+    async def _was_changed(self, batch: Batch) -> bool:
+        found = await blobs.read(batch.order.storage, batch.order.input_blob)
+        return found is None or found[1] != batch.version
+
+    async def _close(self, batch: Batch, how: End) -> None:
         if how != "failed":
             undone = batch.lines[len(batch.answered) :]
             output, wrong = lines.files(batch.answered, undone, how, self._plain)
-            batch.output_file = self._keep(batch, "output", output) if output else None
-            # Azure makes an error file for every batch, if need be one of zero bytes.
-            batch.error_file = self._keep(batch, "error", wrong) if wrong or not self._plain else None
+            if batch.order.input_blob:
+                await self._write(batch, output, wrong)
+            else:
+                batch.output_file = self._keep(batch, "output", output) if output else None
+                # Azure makes an error file for every batch, if need be one of zero bytes.
+                batch.error_file = self._keep(batch, "error", wrong) if wrong or not self._plain else None
         batch.lines, batch.answered = [], []
         batch.enter(how)
         batch.closed.set()
         self._door.batches.webhooks.announce(self._resource, f"batch.{how}", batch.id)
+
+    async def _write(self, batch: Batch, output: bytes, wrong: bytes) -> None:
+        """Both addresses are told, and what would be empty is not written (Azure's page of 2025-11)."""
+        folder = f"{batch.order.output_folder.rstrip('/')}/{batch.id.removeprefix('batch_')}"
+        batch.output_file, batch.error_file = f"{folder}/results.jsonl", f"{folder}/errors.jsonl"
+        for url, data in ((batch.output_file, output), (batch.error_file, wrong)):
+            if data:
+                await blobs.write(batch.order.storage, url, data)
 
     def _keep(self, batch: Batch, what: str, data: bytes) -> str:
         name = f"{batch.id}_{what}.jsonl"

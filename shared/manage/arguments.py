@@ -26,6 +26,7 @@ GROUPS = {
     "limits": "what is left of limits and budgets",
     "route": "how the deployments are that calls are sent to",
     "reconcile": "the ledger beside Azure's own metrics",
+    "batches": "batches: how far each is, stopping one, running again what failed",
     "background": "work that goes on after its call has ended",
     "audit": "who changed what",
     "events": "what has happened, and sending it on",
@@ -114,6 +115,11 @@ def _add_option(command: argparse.ArgumentParser, field: AskedField) -> None:
 
 def _add_output(command: argparse.ArgumentParser, row: Operation, *, paged: bool) -> None:
     how = command.add_argument_group("output")
+    if row.progress is not None:
+        how.add_argument("--watch", action="store_true", help="look again and again, until all of it is over")
+        how.add_argument(
+            "--every", type=_seconds, default=2.0, metavar="SECONDS", help="with --watch: how often (default: 2)"
+        )
     either = how.add_mutually_exclusive_group()
     either.add_argument("--json", action="store_true", help="as JSON, for programs")
     if is_list(row.answers):
@@ -132,6 +138,13 @@ def _add_output(command: argparse.ArgumentParser, row: Operation, *, paged: bool
         metavar="NAME",
         help="the environment variable that holds its ADMIN_KEY, or an Entra token (default: ADMIN_KEY)",
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.1 <= seconds <= 3600:
+        raise ValueError(text)
+    return seconds
 
 
 def _help(field: AskedField) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ def _print_problems(error: ConfigError, *, as_json: bool) -> None:
 
 
 def _print_catalog(catalog: Catalog, *, as_json: bool) -> None:
+    warnings = [*catalog.warnings, *doubts_about_batches(catalog)]
     rows: list[dict[str, Any]] = [
         {
             "model": deployment.label,
@@ -69,16 +71,34 @@ def _print_catalog(catalog: Catalog, *, as_json: bool) -> None:
         for deployment in deployments
     ]
     if as_json:
-        found = {"ok": True, "deployments": rows, "routing": _routing(catalog.router), "warnings": catalog.warnings}
+        found = {"ok": True, "deployments": rows, "routing": _routing(catalog.router), "warnings": warnings}
         print(json.dumps(found, indent=1))
         return
     columns = {name: name.upper() for name in ("model", "family", "surface", "credential", "order", "url")}
     print_rows(rows, columns, as_json=False, empty="")
     for line in _said(catalog.router):
         print(line)
-    for warning in catalog.warnings:
+    for warning in warnings:
         print(f"warning: {warning}")
     print(f"ok: {len(catalog.deployments)} models on {len(rows)} deployments")
+
+
+def doubts_about_batches(catalog: Catalog) -> Iterator[str]:
+    """What may be meant so, and may not."""
+    keepers = catalog.keepers()
+    for alias, deployments in catalog.deployments.items():
+        sold = [deployment for deployment in deployments if deployment.only_batches]
+        for deployment in sold:
+            if deployment.resource not in keepers:
+                yield (
+                    f"{deployment.label} is for batches, but its resource is reached in a way that takes no files: it "
+                    "never runs one. Write its api_base as https://NAME.openai.azure.com."
+                )
+        if 0 < len(sold) < len(deployments):
+            yield (
+                f"{alias} has {len(sold)} of {len(deployments)} deployments for batches: batches of chat completions "
+                "run there, calls and all other batches on the others. Two models would keep them apart."
+            )
 
 
 def _routing(router: RouterSettings) -> dict[str, Any]:

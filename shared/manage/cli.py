@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from shared.errors import ApiError, ConfigError
@@ -17,11 +18,12 @@ from shared.manage import check, remote
 from shared.manage.arguments import PROGRAM, UsageError, add_operations, named_options, values_of
 from shared.manage.context import CommandError, Context, with_local_settings
 from shared.manage.output import show
+from shared.manage.watching import watch
 from shared.operations.asking import Misunderstood, understand
 from shared.operations.audit import carry_out
 from shared.operations.operation import Actor, Operation
 from shared.operations.registry import operations
-from shared.operations.rendering import plain
+from shared.operations.rendering import is_list, plain
 from shared.ports import StoreUnavailable
 
 EPILOG = """\
@@ -30,6 +32,9 @@ local.settings.json beside host.json, which 'python3 dev.py up' writes for the s
 With --url the same commands work on a gateway that is deployed elsewhere, through its manage API.
 Exit codes: 0 done, 1 the command failed, 2 the arguments are wrong.
 """
+
+INTERRUPTED = 130
+"""As a shell has it for a program that Ctrl-C has ended."""
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -49,6 +54,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         print(_store_down(cause) if isinstance(cause, StoreUnavailable) else error.message, file=sys.stderr)
     except CommandError as error:
         print(error, file=sys.stderr)
+    except KeyboardInterrupt:  # how one leaves --watch
+        return INTERRUPTED
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
@@ -78,7 +85,15 @@ async def _act(options: argparse.Namespace, context: Context) -> int:
 
 async def _carry_out(options: argparse.Namespace, operation: Operation, context: Context) -> None:
     values = values_of(options, operation)
-    told = await _perform(options, operation, values, context)
+    if getattr(options, "watch", False):
+        if getattr(options, "csv", False):
+            raise UsageError("--watch has no CSV: write --json, or leave it away.")
+        ask = partial(_perform, options, operation, values, context)
+        told = await watch(operation, ask, every=options.every, as_json=options.json)
+        if options.json or is_list(operation.answers):
+            return  # the last of what was drawn is all there is
+    else:
+        told = await _perform(options, operation, values, context)
     while getattr(options, "all", False) and told["next"]:
         page = await _perform(options, operation, {**values, "cursor": told["next"]}, context)
         told = {**page, "rows": [*told["rows"], *page["rows"]]}

@@ -39,7 +39,8 @@ def _print_one(operation: Operation, told: Mapping[str, Any]) -> None:
     names = [name for name in operation.columns if name in told] or list(told)
     width = max((len(name) for name in names), default=0)
     for name in names:
-        print(f"{_heading(name).ljust(width)}{_GAP}{_cell(told[name])}".rstrip())
+        for number, line in enumerate(_lines(told[name])):
+            print(f"{'' if number else _heading(name):{width}}{_GAP}{line}".rstrip())
 
 
 def print_rows(
@@ -61,6 +62,13 @@ def print_rows(
         columned = zip(line, widths, numeric, strict=True)
         parts = [text.rjust(width) if right else text.ljust(width) for text, width, right in columned]
         print(_GAP.join(parts).rstrip())
+
+
+def _lines(value: Any) -> list[str]:
+    """What has fields of its own has a line of its own."""
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        return [_cell(one) for one in value]
+    return [_cell(value)]
 
 
 def _heading(name: str) -> str:

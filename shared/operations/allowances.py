@@ -26,7 +26,7 @@ NONE = "none"
 _GROUPS = {
     row.path.partition("/")[0]
     for row in ENDPOINTS.values()
-    if row.shape not in ("health", "none", "gone", "models", "manage")
+    if row.shape not in ("health", "none", "gone", "models", "manage", "webhook")
 }
 _OPERATIONS = {row.name for row in ENDPOINTS.values() if row.path.partition("/")[0] in _GROUPS}
 _BUDGET = re.compile(r"(\w+)\s*=\s*([^:]+?)\s*(?::\s*(soft|hard))?")

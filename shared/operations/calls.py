@@ -37,6 +37,9 @@ class CallsAsked(Asked):
     outcome: Literal[
         "", "ok", "client_error", "client_closed", "upstream_error", "upstream_cut", "gateway_error", "unfinished"
     ] = Field(default="", description="Only calls that ended so.")
+    batch: str = Field(
+        default="", description="Only what this batch has used: its id as the ledger has it.", max_length=256
+    )
     limit: int = Field(default=100, ge=1, le=1000, description="Rows of a page.")
     cursor: str = Field(default="", description="`next` of the page before.", max_length=512)
 
@@ -44,7 +47,9 @@ class CallsAsked(Asked):
 class CallRow(Told):
     at: str = Field(description="When the call began.")
     request_id: str
-    calls: int = Field(description="1; more in a row that stands for calls whose events had to be given up.")
+    calls: int = Field(
+        description="1; more in a row for the lines of a batch, or for calls whose events had to be given up."
+    )
     key: str
     key_id: str
     team: str
@@ -75,6 +80,8 @@ class CallRow(Told):
         description="Of a model with provisioned throughput, what served: ptu, spill, azure-spill (docs/ledger.md)."
     )
     served_model: str = Field(description="The model that stood in for the one that was asked for.")
+    batch: str = Field(description="The batch that it is of.")
+    engine: str = Field(description="What ran the batch: azure, own.")
     tags: list[str]
     user: str
     shadow: str = Field(description="The limit that would have refused the call, had it not been in shadow mode.")
@@ -151,6 +158,7 @@ def _is_wanted(asked: CallsAsked, entry: Entry) -> bool:
     return (
         (not asked.request_id or asked.request_id == event.get("request_id"))
         and (not asked.model or asked.model == event.get("alias"))
+        and (not asked.batch or asked.batch == event.get("batch"))
         and (not asked.outcome or asked.outcome == event.get("outcome"))
     )
 
@@ -192,6 +200,8 @@ def _row(entry: Entry) -> CallRow:
         tier=text("tier"),
         capacity=text("capacity"),
         served_model=text("served_alias"),
+        batch=text("batch"),
+        engine=text("engine"),
         tags=list(event.get("tags") or ()),
         user=text("user"),
         shadow=text("shadow"),

@@ -63,15 +63,15 @@ class _Whole:
         self.sums.add(event)
         place = (
             hour_of(event, day),
-            *(str(event.get(name) or "") for name in ("alias", "deployment", "endpoint", "team")),
+            *(str(event.get(name) or "") for name in ("alias", "deployment", "endpoint", "team", "engine")),
             tuple(sorted(event.get("tags") or ())),
         )
         add(self.hours.setdefault(place, nothing()), counted(event))
 
     def uses(self, key_id: str, day: str) -> list[Use]:
         return [
-            Use(sums, key_id, self.sums.key_name, team, alias, day, hour, deployment, endpoint, tags)
-            for (hour, alias, deployment, endpoint, team, tags), sums in self.hours.items()
+            Use(sums, key_id, self.sums.key_name, team, alias, day, hour, deployment, endpoint, tags, engine=engine)
+            for (hour, alias, deployment, endpoint, team, engine, tags), sums in self.hours.items()
         ]
 
 

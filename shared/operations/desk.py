@@ -19,6 +19,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     import httpx
 
+    from shared.adapters.blob_folder import BlobFolders
     from shared.adapters.blobs import Blobs
     from shared.adapters.catalog_reader import CatalogReader
     from shared.adapters.event_sinks import Sink
@@ -43,6 +44,7 @@ class Makers:
     tokens: Callable[[VaultSecrets], EntraTokens]
     upstream: Callable[[EntraTokens, VaultSecrets], HttpUpstream]
     outbox: Callable[[Tables], Outbox]
+    folders: Callable[[], BlobFolders]
     queue: Callable[[str], Any]
     """The SDK's client for a queue of this name."""
     http: Callable[[], httpx.AsyncClient]
@@ -70,6 +72,14 @@ class LazyDesk:
     @property
     def blobs(self) -> Blobs:
         return self._open("blobs", self._make.blobs)
+
+    @property
+    def folders(self) -> BlobFolders:
+        return self._open("folders", self._make.folders)
+
+    def queue(self, name: str) -> Any:
+        """The SDK's client for a queue, made once."""
+        return self._open(f"queue {name}", lambda: self._make.queue(name))
 
     @property
     def prices(self) -> PriceList:
@@ -153,6 +163,8 @@ class LazyDesk:
             await opened["sink"].close()
         if "http" in opened:
             await self.http.aclose()
-        for name in ("upstream", "tokens", "vault", "blobs", "tables"):
+        for name in [name for name in opened if name.startswith("queue ")]:
+            await opened[name].close()
+        for name in ("upstream", "tokens", "vault", "blobs", "folders", "tables"):
             if name in opened:
                 await opened[name].close()

@@ -6,7 +6,7 @@ Each module beside this one owns a group of them (`OPERATIONS`). The API (api.py
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     import httpx
 
+    from shared.adapters.blob_folder import BlobFolders
     from shared.adapters.blobs import Blobs
     from shared.adapters.event_sinks import Sink
     from shared.adapters.outbox import Outbox
@@ -68,6 +69,15 @@ class Desk(Protocol):
     def blobs(self) -> Blobs: ...
 
     @property
+    def folders(self) -> BlobFolders:
+        """What is kept for clients."""
+        ...
+
+    def queue(self, name: str, /) -> Any:
+        """The SDK's client for a queue."""
+        ...
+
+    @property
     def prices(self) -> PriceList: ...
 
     @property
@@ -95,6 +105,20 @@ class Desk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far something has come."""
+
+    name: str
+    done: int
+    failed: int
+    """Of those that are done."""
+    of: int
+    state: str
+    over: bool
+    """Nothing will change any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One row. `act` raises ApiError for what the caller can mend, StoreUnavailable when storage does not answer."""
 
@@ -114,6 +138,8 @@ class Operation:
     """Arguments of the command line, as one would type them."""
     reads: bool = False
     """It changes nothing although it is no GET: what it asks does not fit into an address."""
+    progress: Callable[[Mapping[str, Any]], Progress] | None = None
+    """Of a row as it was told; with it the command line can watch."""
 
     @property
     def changes(self) -> bool:

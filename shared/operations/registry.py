@@ -8,8 +8,8 @@ from importlib import import_module
 from shared.operations.operation import Operation
 
 MODULES = (
-    "keys", "teams", "usage", "ledger", "prices", "limits", "routing", "reconcile", "events", "audit", "background",
-    "timers",
+    "keys", "teams", "usage", "ledger", "prices", "limits", "routing", "reconcile", "batches", "events", "audit",
+    "background", "timers",
 )  # fmt: skip
 """Of this package; each exports OPERATIONS."""
 

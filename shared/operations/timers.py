@@ -54,6 +54,7 @@ class Job:
 TIMERS: Mapping[Timer, tuple[Job, ...]] = {
     "timer_minutes": (
         Job("sweep_leases", "limits.sweep_leases", "Take back what instances that are gone had leased of limits."),
+        Job("sweep_batches", "batch_sweep.sweep_batches", "Look again at batches whose messages were lost."),
         Job("send_events", "sending.send_events", "Send the events that wait."),
     ),
     "timer_hour": (
@@ -68,6 +69,7 @@ TIMERS: Mapping[Timer, tuple[Job, ...]] = {
         Job("reconcile_days", "reconcile.reconcile_days", "Compare the ledger with Azure's own metrics."),
         Job("export_days", "ledger.export_days", "Write closed days to the export container."),
         Job("drop_months", "ledger.drop_months", "Drop the tables of months beyond the retention."),
+        Job("drop_kept_files", "kept_files.drop_kept_files", "Drop files, uploads and batches whose time is over."),
     ),
 }
 SCHEDULES: Mapping[Timer, str] = {

@@ -23,7 +23,7 @@ from shared.operations.asked_days import now_of, page_of, span
 from shared.operations.operation import Actor, Asked, Desk, Operation, Told
 from shared.operations.uses import uses
 
-Dimension = Literal["key", "team", "model", "deployment", "endpoint", "tag", "user", "day", "hour"]
+Dimension = Literal["key", "team", "model", "deployment", "endpoint", "tag", "user", "engine", "day", "hour"]
 
 
 class UsageAsked(Asked):
@@ -54,6 +54,7 @@ class Dimensions(Told):
     endpoint: str | None = None
     tag: str | None = None
     user: str | None = None
+    engine: str | None = Field(default=None, description="What ran the batch that it was for: azure, own.")
     day: str | None = None
     hour: str | None = None
 
@@ -182,9 +183,9 @@ OPERATIONS: tuple[Operation, ...] = (
         UsageTold,
         usage,
         columns=(
-            "day", "hour", "key", "team", "model", "deployment", "endpoint", "tag", "user", "requests", "failed",
-            "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "estimated", "unpriced",
-            "cost_usd", "spill_cost_usd", "ptu_cost_usd",
+            "day", "hour", "key", "team", "model", "deployment", "endpoint", "tag", "user", "engine", "requests",
+            "failed", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "estimated",
+            "unpriced", "cost_usd", "spill_cost_usd", "ptu_cost_usd",
         ),
         example="--by team,day --from 2026-11-01 --to 2026-11-30",
     ),

@@ -52,5 +52,6 @@ def use_of(entry: Entry) -> Use:
 
     return Use(
         counted(event), entry.key_id, text("key_name"), text("team"), text("alias"), entry.day,
-        hour_of(event, entry.day), text("deployment"), text("endpoint"), tuple(event.get("tags") or ()), text("user"),
+        hour_of(event, entry.day), text("deployment"), text("endpoint"), tuple(event.get("tags") or ()),
+        text("user"), text("engine"),
     )  # fmt: skip

@@ -74,3 +74,18 @@ def test_programs_get_all_of_it(checked: Check) -> None:
     assert (second["order"], second["weight"], second["rpm"], second["tpm"]) == (1, None, 60, None)
     assert second["tags"] == ["default", "free"]
     assert len(found["warnings"]) == 1
+
+
+def test_what_is_doubtful_about_batches_is_told(checked: Check) -> None:
+    batch = "model_info: {mode: batch}"
+    found = checked(f"""\
+model_list:
+- {{model_name: sold, params: {{model: azure/a, {AT}}}, {batch}}}
+- {{model_name: mixed, params: {{model: azure/b, {AT}}}}}
+- {{model_name: mixed, params: {{model: azure/c, {AT}}}, {batch}}}
+- {{model_name: lost, params: {{model: azure_ai/d, api_base: 'https://d.eastus.models.ai.azure.com', api_key: k}}, {batch}}}
+""")
+    told = [line for line in found.splitlines() if line.startswith("warning: ")]
+    assert [line.split()[1] for line in told] == ["mixed", "lost#1"]
+    assert "1 of 2 deployments for batches" in told[0]
+    assert "takes no files" in told[1]

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.adapters.event_reports import BudgetThresholds, UnpricedModels
+from shared.adapters.event_reports import BatchEnds, BudgetThresholds, UnpricedModels
 from shared.adapters.key_store import TableKeys
 from shared.adapters.outbox import event_of, events_table
 from shared.adapters.usage_log import ledger_table
@@ -25,7 +25,7 @@ from shared.operations.prices import RefreshTold
 from shared.operations.timers import SCHEDULES, TIMERS
 from shared.principals import Principal
 from shared.types import Cost, Row
-from tests.support.doubles import a_record
+from tests.support.doubles import a_batch, a_record
 from tests.support.outside import event_desk, own_month
 from tests.support.stack import ROOT
 
@@ -67,6 +67,7 @@ def sent(azurite: Any) -> dict[str, dict[str, Any]]:
             page = {**place, "count": 1, "events": orjson.dumps(event).decode()}
             await desk.tables.write([Row(ledger_table(f"{day:%Y%m}"), page)])
             await check_days(desk, now)
+            await BatchEnds(desk.outbox).tell(a_batch(completed_at=desk.clock.now, status="completed"))
             await desk.outbox.written()
             await desk.tables.delete("tollgatekeys", key, "key")
             rows = [event_of(row) async for row in desk.tables.query(events_table(f"{now:%Y%m}"))]
@@ -75,7 +76,9 @@ def sent(azurite: Any) -> dict[str, dict[str, Any]]:
     return asyncio.run(whole())
 
 
-@pytest.mark.parametrize("kind", ["budget.threshold", "model.unpriced", "key.expiring", "ledger.repaired"])
+@pytest.mark.parametrize(
+    "kind", ["budget.threshold", "model.unpriced", "key.expiring", "ledger.repaired", "batch.done"]
+)
 def test_the_example_of_a_kind_is_what_is_sent(sent: dict[str, dict[str, Any]], kind: str) -> None:
     assert shape(sent[kind]["data"]) == shape(EXAMPLES[kind])
 

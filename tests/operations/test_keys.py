@@ -284,7 +284,7 @@ WRONG = [
     ({"budgets": ["day=5", "day=6"]}, "each period once"),
     ({"budgets": ["none", "day=6"]}, "stands alone"),
     ({"budgets": [{"period": "day"}]}, "not an amount"),
-    ({"endpoints": ["chats"]}, "audio, chat, completions"),
+    ({"endpoints": ["chats"]}, "audio, batches, chat"),
     ({"rpm": 0}, "greater than or equal to 1"),
     ({"rpm": "60 per minute"}, "valid integer"),
     ({"rpn": 60}, "not permitted"),

@@ -8,14 +8,16 @@ What a test needs besides is set on the desk: `desk.prices = …`, `desk.http = 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueClient
 
+from shared.adapters.blob_folder import BlobFolders
 from shared.adapters.blobs import Blobs
 from shared.adapters.tables import Tables
 from shared.catalog import Catalog
@@ -55,6 +57,8 @@ class TestDesk:
     settings: Settings
     tables: Tables
     blobs: Blobs
+    folders: BlobFolders
+    queue: Callable[[str], QueueClient]
     clock: Clock
     log: Lines = field(default_factory=Lines)
     outbox: Any = field(default_factory=KeptEvents)
@@ -82,8 +86,14 @@ async def desk_at(
     """settings: app settings by their names."""
     tables = Tables(lambda: TableServiceClient.from_connection_string(connection, retry_total=0))
     blobs = Blobs(lambda: BlobServiceClient.from_connection_string(connection, retry_total=0))
+    folders = BlobFolders(lambda: BlobServiceClient.from_connection_string(connection, retry_total=0))
+    queues: dict[str, QueueClient] = {}
+
+    def queue(name: str) -> QueueClient:
+        return queues.setdefault(name, QueueClient.from_connection_string(connection, name, retry_total=0))
+
     try:
-        yield TestDesk(settings_of(connection, **settings), tables, blobs, Clock(now), config=config)
+        yield TestDesk(settings_of(connection, **settings), tables, blobs, folders, queue, Clock(now), config=config)
     finally:
-        await tables.close()
-        await blobs.close()
+        for part in (*queues.values(), folders, tables, blobs):
+            await part.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from shared.batches.batch import WINDOW_SECONDS, Batch, Payer, new_batch_id
+from shared.batches.kept import new_id
 from shared.owed import Owed
 from shared.ports import StoreUnavailable
 from shared.principals import Principal
@@ -110,6 +112,18 @@ class KeptUsage:
             raise StoreUnavailable("down")
         self.once[record.request_id] = record
         self.times += 1
+
+
+def a_batch(**changed: Any) -> Batch:
+    """A new one, of 10 lines, that the own engine runs."""
+    created = changed.get("created_at", 1_000_000.0)
+    given: dict[str, Any] = {
+        "id": new_batch_id(created), "payer": Payer("d" * 64, "name", "team", "team:team"), "alias": "gpt-4o",
+        "endpoint": "/v1/chat/completions", "input_file": new_id("file-"), "lines": 10, "input_bytes": 2000,
+        "tokens": 100, "engine": "own", "source": "api", "created_at": created, "expires_at": created + WINDOW_SECONDS,
+        "next_look": created,
+    }  # fmt: skip
+    return Batch(**(given | changed))
 
 
 def a_record(number: int = 1, **changed: Any) -> UsageRecord:

@@ -5,13 +5,15 @@ import shlex
 import sys
 from pathlib import Path
 
-from bench import hot, keys, measure, micro, proofs, report
+from bench import batch_lines, batch_upload, hot, keys, measure, micro, proofs, report
 from bench.lab import Lab
 from bench.measure import Figures
 from bench.procs import LINUX, Children, alone
 from bench.targets import TARGETS, Target, start_upstream
 
 ROOT = Path(__file__).resolve().parent.parent
+SECTIONS = {"keys": keys, "uploads": batch_upload, "lines": batch_lines}
+"""Each owns a section of the page."""
 
 
 def say(text: str) -> None:
@@ -20,7 +22,7 @@ def say(text: str) -> None:
 
 def options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Measure the gateway against its peers and floors.")
-    parser.add_argument("what", nargs="?", choices=("gateways", "micro", "keys", "prove"), default="gateways")
+    parser.add_argument("what", nargs="?", choices=("gateways", "micro", *SECTIONS, "prove"), default="gateways")
     parser.add_argument("--targets", default=",".join(TARGETS), help="comma-separated, of: %(default)s")
     parser.add_argument("--rounds", type=int, default=2, help="interleaved rounds, medians of them (%(default)s)")
     parser.add_argument("--seconds", type=float, help="of each load (4), or of each proof (60)")
@@ -104,7 +106,7 @@ def gateways(given: argparse.Namespace, argv: list[str]) -> int:
     say("\n".join(report.verdicts(results, given.subject)))
     if not given.no_write and results:
         given.out.parent.mkdir(parents=True, exist_ok=True)
-        own = report.section_of(given.out, keys.TITLE)
+        own = "\n\n".join(filter(None, (report.section_of(given.out, each.TITLE) for each in SECTIONS.values())))
         given.out.write_text(report.page(results, skipped, given.subject, command, given.rounds, paces, own))
         say(f"\nwritten: {given.out.name}")
     return 0 if results and not skipped and not any(figures.errors for figures in results.values()) else 1
@@ -117,9 +119,9 @@ def main(argv: list[str]) -> int:
     if given.what == "prove":
         page = None if given.no_write else ROOT / "docs" / "proofs.md"
         return proofs.main(ROOT, given.seconds, given.only, page, shlex.join(["python3", "dev.py", *argv]), say)
-    if given.what == "keys":
+    if given.what in SECTIONS:
         command = shlex.join(["python3", "dev.py", "bench", *without_place(argv)])
-        return keys.main(ROOT, None if given.no_write else given.out, command, say)
+        return SECTIONS[given.what].main(ROOT, None if given.no_write else given.out, command, say)
     try:
         return gateways(given, argv)
     except KeyboardInterrupt:

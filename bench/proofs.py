@@ -1,6 +1,6 @@
-"""`python -m bench prove`: what is claimed of the ledger, of limits and of routing, tried out.
+"""`python -m bench prove`: what is claimed of the ledger, of limits, of routing and of batches, tried out.
 
-The ledger and the limits on real processes for a minute each, routing in virtual time.
+The ledger and the limits on real processes for a minute each, routing in virtual time, batches until one is through.
 
 It owns the order of the proofs and one section of docs/proofs.md for each.
 """
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import kill_proof, report, route_proof, tollgate
+from bench import batch_kill_proof, kill_proof, report, route_proof, tollgate
 from bench.lab import Lab
 from bench.procs import Children, alone
 
@@ -20,7 +20,8 @@ SECONDS = 60.0
 KILLS = "## Killed processes: figures"
 LIMITS = "## Limits: figures"
 ROUTES = "## Routing: figures"
-NAMES = ("kills", "limits", "routes")
+BATCHES = "## Batches of the own engine: figures"
+NAMES = ("kills", "limits", "routes", "batches")
 WINDOW = 59.5  # seconds: a little less than the minute of a rate
 
 
@@ -42,7 +43,32 @@ def main(
         good = good and held
         say(text)
         _put(page, ROUTES, text, command)
+    if only in (None, "batches"):
+        text, held = _batches(root, say)
+        good = good and held
+        _put(page, BATCHES, text, command)
     return 0 if good else 1
+
+
+def _batches(root: Path, say: Callable[[str], None]) -> tuple[str, bool]:
+    work = root / ".tollgate" / "bench"
+    with alone(work), Children(work / "logs") as children:
+        lab = Lab(root, children, say=say)
+        tollgate.prepare(lab)
+        found = batch_kill_proof.main(lab)
+    header = [
+        "host", "lines", "kills", "s", "answered", "missing", "twice", "refused", "billed", "billed twice",
+        "asked again", "verdict",
+    ]  # fmt: skip
+    rows = [
+        [
+            row.mode, f"{row.lines:,}", str(row.kills), f"{row.seconds:.0f}", f"{row.answered:,}", str(row.missing),
+            str(row.twice), str(row.refused), f"{row.billed:,}", str(row.billed_twice), str(row.asked_again),
+            "**holds**" if row.holds and row.kills >= batch_kill_proof.KILLS else "**broken**",
+        ]
+        for row in found
+    ]  # fmt: skip
+    return report.table(header, rows), all(row.holds and row.kills >= batch_kill_proof.KILLS for row in found)
 
 
 def _kills(root: Path, seconds: float, say: Callable[[str], None]) -> tuple[str, bool]:

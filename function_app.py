@@ -1,5 +1,5 @@
-"""The table of triggers: one per row of shared/endpoints.py, and the timers of shared/operations/timers.py (a test
-compares them). No logic, no setting.
+"""The table of triggers: one per row of shared/endpoints.py, the queues of shared/adapters/work_queue.py and the timers
+of shared/operations/timers.py (a test compares them). No logic, no setting.
 
 Names matter: the Functions host tries functions in the alphabetical order of their names, whatever their routes. Every
 other spelling of an address (bare, /openai/v1/…, /openai/deployments/ALIAS/…) arrives at zz_other.
@@ -11,7 +11,7 @@ import azure.functions as func
 #   from azurefunctions.extensions.http.fastapi import Request, Response
 # add azurefunctions-extensions-http-fastapi to requirements.txt, and make zz_other's route "openai/{*path}".
 from shared.adapters.web_extension import Request, Response
-from shared.bootstrap import run_timer, serve
+from shared.bootstrap import run_queue, run_timer, serve
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -249,6 +249,31 @@ async def uploads_complete(req: Request) -> Response:
 @app.route("v1/uploads/{upload_id}/cancel", methods=["POST"])
 async def uploads_cancel(req: Request) -> Response:
     return await serve("uploads_cancel", req)
+
+
+@app.route("v1/batches", methods=["POST"])
+async def batches_create(req: Request) -> Response:
+    return await serve("batches_create", req)
+
+
+@app.route("v1/batches", methods=["GET"])
+async def batches_list(req: Request) -> Response:
+    return await serve("batches_list", req)
+
+
+@app.route("v1/batches/{batch_id}", methods=["GET"])
+async def batches_retrieve(req: Request) -> Response:
+    return await serve("batches_retrieve", req)
+
+
+@app.route("v1/batches/{batch_id}/cancel", methods=["POST"])
+async def batches_cancel(req: Request) -> Response:
+    return await serve("batches_cancel", req)
+
+
+@app.route("v1/deferred/{deferred_id}", methods=["GET"])
+async def deferred_retrieve(req: Request) -> Response:
+    return await serve("deferred_retrieve", req)
 
 
 @app.route("v1/fine_tuning/jobs", methods=["POST"])
@@ -516,6 +541,11 @@ async def manage(req: Request) -> Response:
     return await serve("manage", req)
 
 
+@app.route("v1/webhooks/azure", methods=["POST"])
+async def webhooks_azure(req: Request) -> Response:
+    return await serve("webhooks_azure", req)
+
+
 @app.route("v1/assistants/{*rest}")
 async def gone_assistants(req: Request) -> Response:
     return await serve("gone_assistants", req)
@@ -534,6 +564,31 @@ async def gone_threads(req: Request) -> Response:
 @app.route("{*path}")
 async def zz_other(req: Request) -> Response:
     return await serve("zz_other", req)
+
+
+@app.queue_trigger(arg_name="msg", queue_name="tollgate-batch-looks", connection="AzureWebJobsStorage")
+async def queue_batch_looks(msg: func.QueueMessage) -> None:
+    await run_queue("queue_batch_looks", msg.get_body(), msg.dequeue_count)
+
+
+@app.queue_trigger(arg_name="msg", queue_name="tollgate-batch-looks-poison", connection="AzureWebJobsStorage")
+async def queue_batch_looks_poison(msg: func.QueueMessage) -> None:
+    await run_queue("queue_batch_looks_poison", msg.get_body(), msg.dequeue_count)
+
+
+@app.queue_trigger(arg_name="msg", queue_name="tollgate-batch-lines", connection="AzureWebJobsStorage")
+async def queue_batch_lines(msg: func.QueueMessage) -> None:
+    await run_queue("queue_batch_lines", msg.get_body(), msg.dequeue_count)
+
+
+@app.queue_trigger(arg_name="msg", queue_name="tollgate-batch-lines-poison", connection="AzureWebJobsStorage")
+async def queue_batch_lines_poison(msg: func.QueueMessage) -> None:
+    await run_queue("queue_batch_lines_poison", msg.get_body(), msg.dequeue_count)
+
+
+@app.queue_trigger(arg_name="msg", queue_name="tollgate-batch-drops", connection="AzureWebJobsStorage")
+async def queue_batch_drops(msg: func.QueueMessage) -> None:
+    await run_queue("queue_batch_drops", msg.get_body(), msg.dequeue_count)
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")

@@ -16,8 +16,9 @@ from shared.call import Call
 from shared.catalog import Catalog
 from shared.chain import keep_chain
 from shared.choices import OF_MODELS, Choices
+from shared.deferral import is_deferred
 from shared.errors import ApiError, BadSetting
-from shared.objects import Opener, Registry
+from shared.objects import HERE, Opener, Registry
 from shared.payload import read_json
 from shared.principals import Principal
 from shared.prompt_key import prompt_key
@@ -41,6 +42,8 @@ class Admission:
     catalog: Catalog
     registry: Registry
     choices: Choices
+    keeps: bool = False
+    """Whether the gateway keeps files and batches itself; a program of its own (shared/client) does not."""
 
     async def admit(self, call: Call) -> None:
         principal = call.principal
@@ -54,16 +57,34 @@ class Admission:
             self._wishes(call, principal)
             self._open_body(call, opener)
             call.operation = call.endpoint.path
-            self._choose(call, opener.resources)
+            call.here = call.deferred = self.keeps and is_deferred(call)
+            if not call.deferred:
+                self._choose(call, opener.resources)
         else:
             call.operation = self._open_path(call, opener)
             self._open_body(call, opener)
             call.query = _query(call, opener)
             call.stream = _streams(call)
-            if target != "list":
+            call.here = self._is_kept_here(call, opener)
+            if target != "list" and not call.here:
                 call.choices = self.choices.keeper(call, principal, opener)
             if target == "resource" and not call.endpoint.name.startswith(OF_MODELS):
                 call.body.pop("model", None)  # it has chosen the resource, which does not know it
+
+    def _is_kept_here(self, call: Call, opener: Opener) -> bool:
+        """Whether the gateway keeps what the call is about. Raises ApiError."""
+        endpoint = call.endpoint
+        if endpoint.shape == "batches":
+            if not self.keeps:
+                raise errors.bad_request("Batches need a gateway: a program of its own runs none.", code="no_batches")
+            if opener.opened and opener.resources != [HERE]:
+                raise errors.no_such_object()
+            return endpoint.target != "list"
+        if not self.keeps or endpoint.target == "list":
+            return False
+        if endpoint.name in ("files_create", "uploads_create"):
+            return call.body.get("purpose") == "batch"
+        return endpoint.name.startswith(("files_", "uploads_")) and opener.resources == [HERE]
 
     def _choose(self, call: Call, resources: Sequence[str]) -> None:
         """Which deployments may answer, and which may stand in. Raises ApiError."""

@@ -18,7 +18,8 @@ from shared.choices import Choices
 from shared.delivery import Delivery, Refused, Served
 from shared.endpoints import ANTHROPIC
 from shared.errors import ApiError, UpstreamFailed
-from shared.objects import NOWHERE
+from shared.here import Here
+from shared.objects import HERE, NOWHERE
 from shared.owners import Owners
 from shared.ports import OwnedObject, Upstream
 from shared.pump import read_all
@@ -48,6 +49,8 @@ class Asking:
     upstream: Upstream
     delivery: Delivery
     router: RouterSettings
+    here: Here | None = None
+    """What keeps files and batches itself."""
     without_usage: set[str] = field(default_factory=set[str])
     """Deployments (by id) whose api-version does not know stream_options."""
 
@@ -163,6 +166,8 @@ class Asking:
 
     async def _object(self, call: Call, item: OwnedObject) -> Json | None:
         """One object as the client sees it; None when its resource does not have it any more. Raises ApiError."""
+        if item.resource == HERE and self.here is not None:
+            return await self.here.shown(call, item)
         keeper = self.choices.registry.keepers.get(item.resource)
         if keeper is None:
             return None

@@ -36,6 +36,8 @@ CHECKS: Mapping[str, Mapping[str, str]] = {
     "realtime_client_secrets": {"session": "object", "expires_after": "object"},
     "uploads_create": {"filename": "str", "purpose": "str", "bytes": "int", "mime_type": "str"},
     "uploads_complete": {"part_ids": "list"},
+    "batches_create": {"input_file_id": "str", "endpoint": "str", "completion_window": "str", "metadata": "object",
+                       "output_expires_after": "object", "callback_url": "str"},
     "fine_tuning_jobs_create": {"model": "str", "training_file": "str", "validation_file": "str", "seed": "int",
                                 "suffix": "str", "hyperparameters": "object", "method": "object"},
     "vector_stores_create": {"file_ids": "list", "name": "str", "metadata": "object"},

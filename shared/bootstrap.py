@@ -62,6 +62,11 @@ async def run_timer(timer: Timer) -> None:
         await timers.run_timer(desk, timer)
 
 
+async def run_queue(function: str, body: bytes, tries: int | None) -> None:
+    """Do what a message asks. Raises what makes the host hand it out again."""
+    await _service().work(function, body, tries or 1)
+
+
 @functools.cache
 def _service() -> Service:
     """Settings that cannot work make every answer a 503 that says so."""
@@ -97,6 +102,7 @@ def _settings(environ: Mapping[str, str]) -> tuple[Settings | ConfigError, JsonL
 
 
 def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
+    from shared.adapters.batch_parts import batch_parts
     from shared.adapters.entra_callers import entra_callers
     from shared.adapters.key_cache import CachedKeys
     from shared.adapters.key_store import TableKeys
@@ -110,8 +116,7 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
     from shared.parts import Parts
     from shared.routing import States
 
-    # the first calls do not wait for refreshed prices: the price store looks for them
-    desk = make_desk(settings, environ, log, shipped_book)
+    desk = make_desk(settings, environ, log, shipped_book)  # refreshed prices come later: no call waits for them
     keys = TableKeys(desk.tables, log)
     callers = entra_callers(settings, environ.get("AZURE_AUTHORITY_HOST", ""), keys, log)
     instance = secrets.token_hex(8)
@@ -134,6 +139,7 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
         price_store=desk.price_store,
         owed=TableOwed(desk.tables),
         objects=TableObjects(desk.tables),
+        batches=batch_parts(desk.tables, desk.folders, desk.queue, desk.outbox, usage, keys),
         limits=Limits(
             first_byte=settings.first_byte_seconds,
             drain=settings.first_byte_seconds if settings.on_disconnect == "drain" else 0.0,
@@ -185,6 +191,7 @@ def make_desk(
 ) -> LazyDesk:
     """What operations work with, for one process or one command. Nothing is opened before it is used. `book`: prices to
     begin with; else the refreshed ones, for which whoever asks for prices first waits."""
+    from shared.adapters.blob_folder import BlobFolders
     from shared.adapters.blobs import Blobs
     from shared.operations.desk import LazyDesk, Makers
 
@@ -197,6 +204,7 @@ def make_desk(
         tokens=lambda vault: _tokens(environ, vault, log),
         upstream=lambda tokens, vault: _upstream(environ, tokens, vault),
         outbox=lambda tables: _outbox(settings, tables, log),
+        folders=lambda: BlobFolders(storage.blob_service),
         queue=storage.queue,
         http=_http,
         reader=lambda vault: _reader(settings, environ, vault),

@@ -58,6 +58,10 @@ class Call:
     capacity: CapacityTier = ""
     blameless: bool = False
     """It broke off for a reason that says nothing against the deployment."""
+    here: bool = False
+    """It is answered by the gateway itself (here.py)."""
+    deferred: bool = False
+    """It asks a model, and its answer is fetched later."""
     stream: bool = False
     raw_type: str = ""
     """Of a body that is neither JSON nor a form."""

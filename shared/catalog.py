@@ -5,13 +5,14 @@ Values only. Which rows exist and how a configuration becomes deployments is dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Literal
 
 from shared.endpoints import Shape
 from shared.router_settings import RouterSettings
-from shared.types import AuthHeader, Credential
+from shared.types import AuthHeader, Credential, Secret
 from shared.zones import Zone, zone_of
 
 Sampling = Literal["any", "fixed", "without_effort"]
@@ -166,9 +167,16 @@ class Deployment:
     tags: frozenset[str] = frozenset()
     """Only calls with one of these tags are sent there; empty: all calls that no tag sends elsewhere."""
     terms: Terms = Terms()
+    batch_storage: str = ""
+    """The container of the gateway's own storage account by way of which its batches go; empty: they go as files."""
 
     home: str = ""
     """The alias that it belongs to, while it stands in for another one."""
+
+    @property
+    def only_batches(self) -> bool:
+        """Whether Azure sells it for batches alone: such a deployment answers no call."""
+        return self.mode == "batch" or self.terms.sku.endswith("Batch")
 
     @property
     def label(self) -> str:
@@ -212,6 +220,11 @@ class Catalog:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """alias -> what is known of its model: context window, prices, mode."""
     router: RouterSettings = field(default_factory=RouterSettings)
+    balances_batches: bool = False
+    """Whether a batch goes to the deployment that suits it best (enable_loadbalancing_on_batch_endpoints), rather than
+    to the first in order that takes it."""
+    webhook_secrets: tuple[Secret, ...] = ()
+    """By which Azure OpenAI signs its webhooks; one for each resource that sends any."""
 
     def aliases(self) -> tuple[str, ...]:
         return tuple(self.deployments)
@@ -219,6 +232,9 @@ class Catalog:
     def of(self, alias: str) -> tuple[Deployment, ...]:
         """-> the deployments of an alias, empty when it is unknown."""
         return self.deployments.get(alias, ())
+
+    def every(self) -> Iterator[Deployment]:
+        return chain.from_iterable(self.deployments.values())
 
     def keepers(self) -> dict[str, Deployment]:
         """-> for each resource that can keep objects, the deployment by whose credential it is asked."""

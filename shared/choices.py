@@ -14,7 +14,7 @@ from shared.call import Call
 from shared.catalog import Catalog, Deployment
 from shared.endpoints import Endpoint
 from shared.errors import ApiError
-from shared.objects import Opener, Registry
+from shared.objects import HERE, Opener, Registry
 from shared.principals import Principal
 from shared.router_settings import FailureKind
 from shared.transform import answering
@@ -60,14 +60,25 @@ class Choices:
         place = ("of", alias, endpoint.name)
         found = self._known.get(place)
         if found is None:
-            found = self._known[place] = answering(endpoint, self.catalog.of(alias))
+            rows = [deployment for deployment in self.catalog.of(alias) if not deployment.only_batches]
+            found = self._known[place] = answering(endpoint, rows)
         if not found:
             raise errors.bad_request(
-                f"The model '{alias}' does not serve /{endpoint.path}.",
+                f"The model '{alias}' does not serve /{endpoint.path}.{self._what_else(alias)}",
                 param="model",
                 code="unsupported_operation",
             )
         return found
+
+    def _what_else(self, alias: str) -> str:
+        """What an alias is for whose deployments Azure sells for batches alone."""
+        deployments = self.catalog.of(alias)
+        if not deployments or not all(deployment.only_batches for deployment in deployments):
+            return ""
+        return (
+            " It serves batches only: upload its calls as lines by POST /v1/files and send POST /v1/batches, or name "
+            "another model (GET /v1/models)."
+        )
 
     def stand_in(self, call: Call, alias: str, resources: Sequence[str]) -> Sequence[Deployment]:
         """-> the deployments of another alias that may answer in its place; none where the key may not use it, or where
@@ -113,6 +124,12 @@ class Choices:
                 "The objects in this request are kept by different resources and cannot be used together. Make them "
                 "anew in one place.",
                 code="objects_elsewhere",
+            )
+        if opener.resources == [HERE]:
+            raise errors.bad_request(
+                "A file with the purpose 'batch' is good for batches only. Upload it again with the purpose that this "
+                "operation needs.",
+                code="wrong_purpose",
             )
         if opener.resources:
             return self.registry.keepers[opener.resources[0]]

@@ -74,6 +74,8 @@ class Params(Sold):
     base_model: str | None = None
     family: str | None = None
     capabilities: Json = Field(default_factory=dict[str, Any])
+    batch_storage: str | None = None
+    """A container: batches get their input from it and leave their output there."""
     tpm: int | None = Field(None, ge=0)
     rpm: int | None = Field(None, ge=0)
     weight: float | None = Field(None, ge=0, allow_inf_nan=False)
@@ -121,7 +123,7 @@ class Entry(BaseModel):
 class Options(BaseModel):
     """`litellm_settings` (or `settings`): what holds for all entries."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
 
     drop_params: bool = False
     enable_azure_ad_token_refresh: bool = False
@@ -130,6 +132,8 @@ class Options(BaseModel):
     default_resource: str | None = None
     import_raw_ids: dict[str, Literal["*"] | list[str]] = Field(default_factory=dict[str, Any])
     unusable_items: Literal["refuse", "remove"] = "refuse"
+    batch_webhook_secrets: list[Secret] = Field(default_factory=list[Secret])
+    """By which Azure OpenAI signs its webhooks."""
 
 
 def _or_empty(given: Any) -> Any:
@@ -234,6 +238,8 @@ def _fill(
 
 
 def _is_secret(path: Path) -> bool:
+    if len(path) == 3 and path[0] in ("litellm_settings", "settings") and path[1] == "batch_webhook_secrets":
+        return True
     return len(path) == 4 and path[0] == "model_list" and path[3] in SECRET_FIELDS
 
 

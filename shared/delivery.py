@@ -18,8 +18,9 @@ from shared.call import Call
 from shared.catalog import Deployment
 from shared.endpoints import ANTHROPIC
 from shared.errors import ApiError, UpstreamFailed
+from shared.here import HereAnswer
 from shared.owners import Owners
-from shared.ports import CallLog
+from shared.ports import CallLog, StoreUnavailable
 from shared.pump import Pump, read_all
 from shared.transform import Answer, Asked, Exchange, Joining, Stream
 from shared.transform.owned import JsonLineSealer
@@ -102,6 +103,22 @@ class Delivery:
     def local(self, call: Call, data: bytes) -> Reply:
         """An answer of the gateway's own."""
         return Reply(200, _client_headers(call, {}), data, lambda gone: self._finish(call, None, gone))
+
+    def here(self, call: Call, answer: HereAnswer) -> Reply:
+        """What the gateway keeps itself, or says itself."""
+        call.status = answer.status
+        body = answer.body if isinstance(answer.body, bytes) else self._unbroken(call, answer.body)
+        headers = [*_client_headers(call, {}), *answer.headers]
+        return Reply(answer.status, headers, body, lambda gone: self._finish(call, None, gone), answer.content_type)
+
+    async def _unbroken(self, call: Call, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except StoreUnavailable as error:
+            call.outcome = "gateway_error"
+            self.log.warning("a file broke off", request_id=call.request.id, error=str(error))
+            raise CutFile from error
 
     def _note_answer(self, call: Call, headers: Mapping[str, str]) -> None:
         """headers: of the upstream's answer, which has begun well."""

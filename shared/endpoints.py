@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 Shape = Literal[
     "chat", "responses", "messages", "completions", "embeddings", "images", "speech", "transcription", "moderations",
-    "videos", "realtime", "stored", "count", "models", "health", "manage", "gone", "none",
+    "videos", "realtime", "stored", "batches", "count", "models", "health", "manage", "webhook", "gone", "none",
 ]  # fmt: skip
-"""`stored`: objects that Azure keeps, passed through with owned ids. `models`, `health`, `manage`, `gone` and `none`
-are answered here; all others are relayed (transform.SHAPES)."""
+"""`stored`: objects that Azure keeps, passed through with owned ids (files for batches are kept here). `batches`,
+`models`, `health`, `manage`, `webhook`, `gone` and `none` are answered here, all others relayed
+(transform.SHAPES)."""
 Target = Literal["model", "id", "resource", "list", "here"]
 """What decides where a call goes: the alias it names, the ids in its path, the resource that keeps what it creates
 (told by ids or an alias in the request, else the default one), the caller's own index of objects, or nobody."""
@@ -163,6 +164,13 @@ _ROWS = (
     _stored("uploads_parts_create", "POST", "uploads/{upload_id}/parts", body="form", body_limit=UPLOAD),
     _stored("uploads_complete", "POST", "uploads/{upload_id}/complete", "id", "part_ids", kind="file"),
     _stored("uploads_cancel", "POST", "uploads/{upload_id}/cancel"),
+    # Batches, and calls that were put off.
+    Endpoint("batches_create", "POST", "batches", "batches", "resource", "json", kind="batch",
+             required=("input_file_id", "endpoint", "completion_window")),
+    Endpoint("batches_list", "GET", "batches", "batches", "list", kind="batch", query=_PAGE),
+    Endpoint("batches_retrieve", "GET", "batches/{batch_id}", "batches", "id"),
+    Endpoint("batches_cancel", "POST", "batches/{batch_id}/cancel", "batches", "id"),
+    Endpoint("deferred_retrieve", "GET", "deferred/{deferred_id}", "batches", "id"),
     # Fine-tuning.
     _stored("fine_tuning_jobs_create", "POST", "fine_tuning/jobs", "resource", "model", "training_file", kind="ftjob"),
     _stored("fine_tuning_jobs_list", "GET", "fine_tuning/jobs", "list", kind="ftjob"),
@@ -219,6 +227,8 @@ _ROWS = (
     Endpoint("health_ready", "GET", "health/ready", "health", "here", public=True),
     # The operator's side: which operations there are is said by shared/operations.
     Endpoint("manage", "", "manage/{*path}", "manage", "here", body="json"),
+    # Told by Azure OpenAI when a batch has ended; the signature is the key.
+    Endpoint("webhooks_azure", "POST", "webhooks/azure", "webhook", "here", "json", public=True),
     # Azure has retired assistants and threads (2026-08): told apart from a typing error.
     Endpoint("gone_assistants", "", "assistants/{*rest}", "gone", "here", public=True),
     Endpoint("gone_threads", "", "threads/{*rest}", "gone", "here", public=True),

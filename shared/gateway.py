@@ -24,6 +24,7 @@ from shared.delivery import Delivery, Limits
 from shared.endpoints import ENDPOINTS
 from shared.errors import ApiError, UpstreamFailed
 from shared.expected import token_price
+from shared.here import Here
 from shared.limits import FreeCapacity
 from shared.objects import Registry
 from shared.ports import Callers, CallLog, Capacity, Client, KeyStore, StoreUnavailable, Upstream
@@ -49,6 +50,7 @@ class Gateway:
     pepper: bytes
     clock: Callable[[], float]
     """Unix seconds."""
+    here: Here | None = None
 
     async def authenticate(self, request: ApiRequest) -> Principal:
         """Raises ApiError 401, 403, or 503 when the key store or Entra's signing keys cannot be asked."""
@@ -115,6 +117,8 @@ class Gateway:
             async with asyncio.timeout(patience) as deadline:
                 if not self.delivery.limits.drain:
                     stop = call.client.when_gone(lambda: deadline.reschedule(0))
+                if call.here:
+                    return await self._here(call)
                 if call.endpoint.target == "list":
                     return await self.attempts.asking.list_own(call)
                 return await self.attempts.serve(call, self.clock() + patience)
@@ -130,6 +134,17 @@ class Gateway:
             if stop:
                 stop()
 
+    async def _here(self, call: Call) -> Reply:
+        """Raises ApiError."""
+        assert self.here is not None
+        try:
+            return self.delivery.here(call, await self.here.answer(call))
+        except StoreUnavailable as error:
+            self.log.warning("storage unavailable", request_id=call.request.id, error=str(error))
+            raise errors.unavailable(
+                "The gateway's storage does not answer at the moment. Retry in a few seconds.", "storage_unavailable"
+            ) from error
+
 
 def assembled(
     catalog: Catalog,
@@ -144,13 +159,14 @@ def assembled(
     rng: Random,
     callers: Callers | None = None,
     pepper: bytes = b"",
+    here: Here | None = None,
 ) -> Gateway:
     """The pipeline of one configuration."""
     owners, log, clock = accounts.owners, accounts.log, accounts.clock
     choices = Choices(catalog, registry)
-    admission = Admission(catalog, registry, choices)
+    admission = Admission(catalog, registry, choices, keeps=here is not None)
     delivery = Delivery(accounts, owners, log, accounts.timer, limits)
-    asking = Asking(choices, owners, upstream, delivery, catalog.router)
+    asking = Asking(choices, owners, upstream, delivery, catalog.router, here)
 
     def price(deployment: Deployment) -> float:
         return token_price(accounts.prices, deployment, clock())
@@ -158,4 +174,4 @@ def assembled(
     router = Router(catalog.router, states, capacity, rng, price)
     keeping = Router(replace(catalog.router, cooldowns=False), States(), FreeCapacity(), rng, price)
     attempts = Attempts(catalog, admission, asking, delivery, router, keeping, clock)
-    return Gateway(catalog, admission, keys, callers, attempts, delivery, accounts, log, pepper, clock)
+    return Gateway(catalog, admission, keys, callers, attempts, delivery, accounts, log, pepper, clock, here)

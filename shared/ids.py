@@ -110,6 +110,20 @@ def looks_sealed(text: str) -> bool:
     return _ENVELOPE.fullmatch(text) is not None
 
 
+def unpacked(public_id: str) -> str | None:
+    """The upstream's id that an envelope names. Nothing is verified: good for finding a row whose owner then opens the
+    envelope (Keyring.open), and for nothing else."""
+    found = _ENVELOPE.fullmatch(public_id)
+    data = _canonical(found[2]) if found else None
+    try:
+        rest = _unpack(data[0], data[_HEAD:-_MAC]) if data else None
+    except UnicodeDecodeError:
+        rest = None
+    if found is None or rest is None:
+        return None
+    return rest if found[1] == _NO_PREFIX else found[1] + rest
+
+
 def parse_keys(text: str) -> dict[int, bytes]:
     """The setting ID_KEYS, `version:base64` separated by commas -> version -> key. Raises BadSetting; shows no key."""
     keys: dict[int, bytes] = {}

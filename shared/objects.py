@@ -20,6 +20,8 @@ _RAW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 NOWHERE = ""
 """The resource of what nothing keeps (a translated answer), or of what nobody has vouched for (the lines of a file):
 its ids are sealed like any other, but are never opened for an upstream."""
+HERE = "here:"
+"""The resource of what the gateway keeps itself. No host is called so."""
 
 
 class Registry:
@@ -27,7 +29,7 @@ class Registry:
 
     def __init__(self, catalog: Catalog, keyring: Keyring) -> None:
         self.keepers: Mapping[str, Deployment] = catalog.keepers()
-        self._names = {resource_tag(name): name for name in (*self.keepers, NOWHERE)}
+        self._names = {resource_tag(name): name for name in (*self.keepers, HERE, NOWHERE)}
         self._keyring = keyring
         self._imports = catalog.rules.import_raw_ids
 

@@ -17,7 +17,7 @@ from shared import errors
 from shared.call import Call
 from shared.catalog import Deployment
 from shared.ids import looks_sealed
-from shared.objects import Registry
+from shared.objects import HERE, Registry
 from shared.owed import Charges, Owed, has_ended
 from shared.ports import CallLog, ObjectIndex, OwnedObject, StoreUnavailable, UnknownCursor
 from shared.principals import Principal
@@ -164,7 +164,7 @@ class Owners:
             if value is not None and call.endpoint.kind == "ftjob":
                 if self.charges:
                     await self.charges.found(item.resource, item.upstream_id, value)
-            elif value is None and item.resource in self.registry.keepers:
+            elif value is None and (item.resource == HERE or item.resource in self.registry.keepers):
                 await self.index.remove(owner, call.endpoint.kind, item.resource, item.upstream_id)
 
 

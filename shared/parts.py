@@ -1,4 +1,7 @@
-"""The adapters of one process, and the gateway that is made of them for one configuration. Opens nothing itself."""
+"""The adapters of one process, and what is made of them for one configuration: the gateway and its batches.
+
+Opens nothing itself.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,13 @@ from shared.accounts import Accounts
 from shared.adapters.config_source import ConfigSource
 from shared.adapters.price_store import PriceStore
 from shared.adapters.route_board import RouteBoard
+from shared.batches.desk import Batches
+from shared.batches.making import BatchParts, make_batches
 from shared.catalog import Catalog
 from shared.delivery import Limits
 from shared.errors import ConfigError
 from shared.gateway import Gateway, assembled
+from shared.low_priority import low_priority
 from shared.objects import Registry
 from shared.owed import Charges, OnceLog, OwedStore
 from shared.owners import Owners
@@ -61,6 +67,7 @@ class Parts:
     price_store: PriceStore
     owed: OwedStore
     objects: ObjectIndex
+    batches: BatchParts
     limits: Limits
     manage: Callable[[], Api]
     """Made when it is first asked for: no call to a model needs it."""
@@ -73,7 +80,15 @@ class Unconfigured:
     error: ConfigError
 
 
-def make_gateway(parts: Parts, settings: Settings, catalog: Catalog, log: CallLog) -> Gateway:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one configuration serves."""
+
+    gateway: Gateway
+    batches: Batches
+
+
+def make_served(parts: Parts, settings: Settings, catalog: Catalog, log: CallLog) -> Served:
     registry = Registry(catalog, settings.keyring())
     charges = Charges(parts.owed, parts.once, parts.prices, catalog)
     owners = Owners(parts.objects, registry, log, time.time, charges)
@@ -89,7 +104,17 @@ def make_gateway(parts: Parts, settings: Settings, catalog: Catalog, log: CallLo
         flush_each=settings.usage_flush == "request",
         closed_when_down=settings.storage_down == "closed",
     )
-    return assembled(
+    rng = SystemRandom()
+    lines = low_priority(
+        catalog, registry, accounts, parts.upstream, parts.limits, parts.keys,
+        states=parts.states, capacity=parts.capacity, rng=rng,
+    )  # fmt: skip
+    batches = make_batches(
+        parts.batches, settings, catalog, registry, lines,
+        upstream=parts.upstream, vault=parts.vault, prices=parts.prices, states=parts.states,
+        index=parts.objects, log=log, clock=time.time, rng=rng,
+    )  # fmt: skip
+    gateway = assembled(
         catalog,
         registry,
         accounts,
@@ -98,7 +123,9 @@ def make_gateway(parts: Parts, settings: Settings, catalog: Catalog, log: CallLo
         parts.keys,
         states=parts.states,
         capacity=parts.capacity,
-        rng=SystemRandom(),
+        rng=rng,
         callers=parts.callers,
         pepper=settings.key_pepper.reveal().encode(),
+        here=batches,
     )
+    return Served(gateway, batches)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -217,6 +217,11 @@ class Form(Protocol):
 
     def head(self, number: int, count: int) -> bytes:
         """-> the first bytes of `files[number]`, as far as they have been read; nothing once it is discarded."""
+        ...
+
+    def content(self, number: int) -> AsyncIterator[bytes]:
+        """The content of `files[number]`, for the gateway itself, in pieces of at most 256 KB: from the first byte,
+        reading on from the client where need be."""
         ...
 
     async def fields_until(self, *names: str) -> Mapping[str, list[str]]:

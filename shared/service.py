@@ -25,7 +25,7 @@ from shared.endpoints import ANTHROPIC, ENDPOINTS, Endpoint
 from shared.errors import ApiError, ConfigError
 from shared.gateway import Gateway
 from shared.health import live, ready
-from shared.parts import Parts, Unconfigured, make_gateway
+from shared.parts import Parts, Served, Unconfigured, make_served
 from shared.ports import Form, StoreUnavailable
 from shared.routes import find
 from shared.settings import Settings
@@ -44,7 +44,7 @@ class Service:
         self._log = log
         self._settings = settings
         self._cors = Cors(settings.cors_origins if settings else ())
-        self._gateway: Gateway | None = None
+        self._served: Served | None = None
         self._refused: ConfigError | StoreUnavailable | None = None
         self._version = ""
         self._checked_at = float("-inf")
@@ -64,6 +64,8 @@ class Service:
             if endpoint.shape == "manage":
                 cors = []  # the operator's side is for no browser of another origin
                 return await self._manage(endpoint, request)
+            if endpoint.shape == "webhook":
+                return await self._webhook(endpoint, request)
             if endpoint.shape == "health":
                 return await self._health(endpoint, request, cors)
             gateway = await self.gateway()
@@ -109,6 +111,33 @@ class Service:
         response.raw_headers += answer.headers
         return response
 
+    async def _webhook(self, endpoint: Endpoint, request: Request) -> Response:
+        await self.gateway()
+        assert self._served is not None
+        head = read_head(endpoint, request)
+        await read_body(endpoint, request, head)
+        await self._served.batches.webhooks.take(head.headers, head.body)
+        return Response(status_code=204)
+
+    async def work(self, function: str, body: bytes, tries: int) -> None:
+        """A message of a queue. Raises what makes the host hand it out again."""
+        await self.gateway()
+        assert self._served is not None
+        batches = self._served.batches
+        match function:
+            case "queue_batch_looks":
+                await batches.on_look(body)
+            case "queue_batch_looks_poison":
+                await batches.on_looks_poison(body)
+            case "queue_batch_lines":
+                await batches.on_lines(body, tries)
+            case "queue_batch_lines_poison":
+                await batches.on_lines_poison(body)
+            case "queue_batch_drops":
+                await batches.drops.on_event(body)
+            case _:
+                raise ValueError(f"no queue starts {function!r}")
+
     async def _health(self, endpoint: Endpoint, request: Request, cors: RawHeaders) -> Response:
         if endpoint.name == "health_live":
             return json_response(live(), cors)
@@ -117,20 +146,20 @@ class Service:
         keys = self._parts.keys if isinstance(self._parts, Parts) else None
         await self._check_config()
         status, body = await ready(
-            self._gateway.catalog if self._gateway else None, self._refused, keys, detailed=admin
+            self._served.gateway.catalog if self._served else None, self._refused, keys, detailed=admin
         )
         return json_response(body, cors, status)
 
     async def gateway(self) -> Gateway:
         """The gateway for the configuration in force. Raises ApiError 503 while there is none that works."""
         stale = time.monotonic() - self._checked_at
-        if self._gateway is None or (self._settings and 0 < self._settings.config_refresh_seconds <= stale):
+        if self._served is None or (self._settings and 0 < self._settings.config_refresh_seconds <= stale):
             await self._check_config()
-        if self._gateway is None or isinstance(self._parts, Unconfigured):
+        if self._served is None or isinstance(self._parts, Unconfigured):
             raise _misconfigured()
         self._parts.price_store.nudge()
         self._parts.board.nudge()
-        return self._gateway
+        return self._served.gateway
 
     async def _check_config(self) -> None:
         """Look for a new configuration: waited for only while there is none."""
@@ -139,7 +168,7 @@ class Service:
         if self._loading is None:
             self._loading = asyncio.ensure_future(self._load())
             self._loading.add_done_callback(self._loaded)
-        if self._gateway is None:
+        if self._served is None:
             await asyncio.shield(self._loading)
 
     def _loaded(self, _: asyncio.Task[None]) -> None:
@@ -155,15 +184,15 @@ class Service:
                 return
             text, version = found
             catalog = await self._catalog(self._parts, text)
-            if self._gateway is None:
+            if self._served is None:
                 asyncio.get_running_loop().call_later(SETTLED_SECONDS, gc.freeze)
             assert self._settings is not None
-            self._gateway = make_gateway(self._parts, self._settings, catalog, self._log)
+            self._served = make_served(self._parts, self._settings, catalog, self._log)
             self._version, self._refused = version, None
         except (ConfigError, StoreUnavailable) as error:
             if str(error) != str(self._refused):
                 problems = [str(p) for p in error.problems] if isinstance(error, ConfigError) else [str(error)]
-                kept = "the last good one stays in force" if self._gateway else "nothing is served"
+                kept = "the last good one stays in force" if self._served else "nothing is served"
                 self._log.error(f"configuration refused, {kept}", problems=problems)
             self._refused = error
 

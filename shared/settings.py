@@ -62,6 +62,9 @@ class Settings:
     events_key: Secret
     on_disconnect: Literal["close", "drain"]
     first_byte_seconds: float
+    callback_hosts: tuple[str, ...]
+    defer_lines: int
+    defer_seconds: float
     cors_origins: tuple[str, ...]
     log_level: str
 
@@ -98,16 +101,13 @@ class Settings:
             events_key=Secret(values.get("EVENTS_KEY", "")),
             on_disconnect=read.choice("ON_DISCONNECT", "close", "drain"),
             first_byte_seconds=read.seconds("FIRST_BYTE_SECONDS", 210),
+            callback_hosts=_names(values, "CALLBACK_HOSTS"),
+            defer_lines=read.count("DEFER_LINES", 1000),
+            defer_seconds=read.seconds("DEFER_SECONDS", 300),
             cors_origins=_names(values, "CORS_ORIGINS"),
             log_level=read.level("LOG_LEVEL"),
         )
-        if bool(settings.entra_tenants) != bool(settings.entra_audiences):
-            missing = "ENTRA_AUDIENCES" if settings.entra_tenants else "ENTRA_TENANTS"
-            remedy = "set both to accept Entra callers, or neither (docs/keys.md)"
-            read.complain(missing, "not set, although its counterpart is", remedy)
-        if not (values.get(STORAGE) or settings.storage_account or settings.table_service_uri):
-            remedy = f"set {STORAGE} to a connection string, or {STORAGE}__accountName to use the app's identity"
-            read.complain(STORAGE, "no storage account is set", remedy)
+        read.together(settings)
         if read.problems:
             raise ConfigError(read.problems)
         return settings
@@ -168,6 +168,25 @@ class _Reader:
                     name, f"{text!r} is not a tenant's id", "write the GUID that the portal's Entra overview shows"
                 )
         return tuple(text.lower() for text in found)
+
+    def count(self, name: str, default: int) -> int:
+        text = self._values.get(name, "")
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit() and 0 < int(text) <= 50_000):
+            self.complain(name, f"{text!r} is not a number from 1 to 50000", f"write a number, for example {default}")
+            return default
+        return int(text)
+
+    def together(self, settings: Settings) -> None:
+        """What one setting alone does not show."""
+        if bool(settings.entra_tenants) != bool(settings.entra_audiences):
+            missing = "ENTRA_AUDIENCES" if settings.entra_tenants else "ENTRA_TENANTS"
+            remedy = "set both to accept Entra callers, or neither (docs/keys.md)"
+            self.complain(missing, "not set, although its counterpart is", remedy)
+        if not (self._values.get(STORAGE) or settings.storage_account or settings.table_service_uri):
+            remedy = f"set {STORAGE} to a connection string, or {STORAGE}__accountName to use the app's identity"
+            self.complain(STORAGE, "no storage account is set", remedy)
 
     def months(self, name: str, default: int) -> int:
         text = self._values.get(name, "")

@@ -211,6 +211,14 @@ class UsageRecord:
     capacity: CapacityTier = ""
     served_alias: str = ""
     """The alias that stood in for the one that was asked for (fallbacks); empty: none did."""
+    calls: int = 1
+    """Calls that it stands for: the lines of a batch, or of a part of one, are written down together."""
+    calls_failed: int = 0
+    """Of these, where there is more than one."""
+    batch: str = ""
+    """The batch that it is of; empty: of none."""
+    engine: str = ""
+    """What ran the batch: `azure` (its batch service) or `own` (calls of the gateway's own)."""
 
 
 @dataclass(frozen=True, slots=True)

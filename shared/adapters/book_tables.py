@@ -109,7 +109,7 @@ def counters(row: Mapping[str, Any]) -> Sums:
 
 def detail_row(use: Use) -> Row:
     """The same use has the same row for ever: writing it again changes nothing."""
-    named = (use.alias, use.deployment, use.endpoint, use.team, list(use.tags))
+    named = (use.alias, use.deployment, use.endpoint, use.team, list(use.tags), *([use.engine] if use.engine else []))
     values: dict[str, Any] = {
         "PartitionKey": f"{use.key_id}|{use.day}",
         "RowKey": f"{use.hour:02d}|{_digest(named)}",
@@ -119,6 +119,7 @@ def detail_row(use: Use) -> Row:
         "deployment": use.deployment,
         "endpoint": use.endpoint,
         "tags": orjson.dumps(use.tags).decode(),
+        "engine": use.engine,
         "day": use.day,
         "hour": use.hour,
     }
@@ -141,7 +142,7 @@ def _detailed(row: Mapping[str, Any]) -> Use:
     return Use(
         counters(row), str(row["PartitionKey"]).rpartition("|")[0], str(row["key_name"]), str(row["team"]),
         str(row["alias"]), str(row["day"]), int(row["hour"]), str(row["deployment"]), str(row["endpoint"]),
-        tuple(orjson.loads(row["tags"])),
+        tuple(orjson.loads(row["tags"])), engine=str(row.get("engine") or ""),
     )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from shared.adapters.outbox import Outbox, iso
+from shared.batches.batch import Batch
 from shared.limits.money import Threshold
 from shared.money import in_usd
 from shared.types import UsageRecord
@@ -83,3 +85,36 @@ class BudgetThresholds:
             reached.hard,
         )
         self._outbox.add("budget.threshold", f"{reached.scope}s/{reached.id}", data, "|".join(map(str, parts)))
+
+
+class BatchEnds:
+    """`batch.done`, once per batch."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    async def tell(self, batch: Batch) -> None:
+        """May be called as often as one likes. Raises StoreUnavailable."""
+        payer, used = batch.payer, batch.figures
+        data = {
+            "id": batch.id,
+            "status": batch.status,
+            "model": batch.alias,
+            "endpoint": batch.endpoint,
+            "engine": batch.engine,
+            "source": batch.source,
+            "origin": batch.origin,
+            "key": payer.key_name,
+            "key_id": payer.key_id[:12],
+            "team": payer.team,
+            "lines": batch.lines,
+            "completed": batch.completed,
+            "failed": batch.failed,
+            "input_tokens": used.input_tokens,
+            "output_tokens": used.output_tokens,
+            "cost_usd": in_usd(used.cost_nanos),
+            "unpriced": used.unpriced,
+            "created_at": iso(batch.created_at),
+            "ended_at": iso(batch.ended_at),
+        }
+        await self._outbox.add_now("batch.done", f"batches/{batch.id}", data, f"batch|{batch.id}")

@@ -85,8 +85,14 @@ class MultipartForm:
         return self._parser.ended
 
     def head(self, number: int, count: int) -> bytes:
-        part = [part for part in self._parser.parts if part.filename is not None][number]
+        part = self._file(number)
         return self._spool.read(part.start, min(count, part.size)) if self._spool.kept and part.size else b""
+
+    def content(self, number: int) -> AsyncIterator[bytes]:
+        return self._content(self._file(number), PIECE)
+
+    def _file(self, number: int) -> Part:
+        return [part for part in self._parser.parts if part.filename is not None][number]
 
     async def fields_until(self, *names: str) -> Mapping[str, list[str]]:
         await self._read_until(lambda: self._known(names)[1])
@@ -221,13 +227,13 @@ class MultipartForm:
         parts = self._parser.parts
         return len(parts) > index and (parts[index].whole or parts[index].filename is not None)
 
-    async def _content(self, part: Part) -> AsyncIterator[bytes]:
+    async def _content(self, part: Part, most: int = SENT_AT_ONCE) -> AsyncIterator[bytes]:
         sent = 0
         while True:
             await self._read_until(lambda: part.whole or part.size > sent)  # noqa: B023  # called while it is so
             if part.size == sent:
                 return
-            chunk = self._spool.read(part.start + sent, min(SENT_AT_ONCE, part.size - sent))
+            chunk = self._spool.read(part.start + sent, min(most, part.size - sent))
             sent += len(chunk)
             yield chunk
 

@@ -18,6 +18,8 @@ _RARE = (
     "images", "characters",
 )  # fmt: skip
 
+_NAMES = ("user", "shadow", "capacity", "served_alias", "batch", "engine")
+
 
 def _rare(record: UsageRecord, usage: Usage) -> dict[str, Any]:
     """What most operations do not have: in the event only where there is something to say. Times in milliseconds."""
@@ -36,15 +38,17 @@ def _rare(record: UsageRecord, usage: Usage) -> dict[str, Any]:
         found["price"] = record.cost.basis
     if record.tags:
         found["tags"] = record.tags
-    if record.user:
-        found["user"] = record.user
-    if record.shadow:
-        found["shadow"] = record.shadow
-    if record.capacity:
-        found["capacity"] = record.capacity
-    if record.served_alias:
-        found["served_alias"] = record.served_alias
-    return found
+    return found | {name: value for name in _NAMES if (value := getattr(record, name))}
+
+
+def _of_many(record: UsageRecord) -> dict[str, Any]:
+    """Of an event that stands for many calls: sums under the names of the counters (books/sums.py)."""
+    if record.calls == 1:
+        return {}
+    sums = {"failed": record.calls_failed, "unpriced": 0 if record.cost.priced else record.calls}
+    if record.capacity in SPILLED:
+        sums |= {"spilled": record.calls, "spill_nanos": record.cost.nanos}
+    return {"count": record.calls, **{name: value for name, value in sums.items() if value}}
 
 
 def ledger_event(record: UsageRecord) -> dict[str, Any]:
@@ -71,9 +75,10 @@ def ledger_event(record: UsageRecord) -> dict[str, Any]:
         "audio_output_tokens": usage.audio_output_tokens,
         **_rare(record, usage),
         "cost_nanos": record.cost.nanos,
-        "estimated": usage.estimated,
+        "estimated": usage.estimated * record.calls if record.calls > 1 else usage.estimated,
         "latency_ms": round(record.latency * 1000, 1),
         "first_token_ms": None if record.first_token is None else round(record.first_token * 1000, 1),
+        **_of_many(record),
     }
 
 
@@ -89,11 +94,11 @@ def sum_event(request_id: str, at: float, names: Mapping[str, str], sums: Mappin
 
 
 def count(values: dict[str, Any], record: UsageRecord) -> None:
-    """Add a call to the counters in `values`."""
-    usage = record.usage
-    values["requests"] += 1
-    values["failed"] += record.outcome not in GOOD
-    values["estimated"] += usage.estimated
+    """Add a call, or the calls that a record stands for, to the counters in `values`."""
+    usage, calls = record.usage, record.calls
+    values["requests"] += calls
+    values["failed"] += record.calls_failed if calls > 1 else record.outcome not in GOOD
+    values["estimated"] += usage.estimated * calls
     values["input_tokens"] += usage.input_tokens
     values["output_tokens"] += usage.output_tokens
     values["cached_input_tokens"] += usage.cached_input_tokens
@@ -106,7 +111,7 @@ def count(values: dict[str, Any], record: UsageRecord) -> None:
     values["video_ms"] += round(usage.video_seconds * 1000)
     values["latency_ms"] += round(round(record.latency * 1000, 1))  # from what the event says, so that sums agree
     values["cost_nanos"] += record.cost.nanos
-    values["unpriced"] += not record.cost.priced
+    values["unpriced"] += (not record.cost.priced) * calls
     if record.capacity in SPILLED:
-        values["spilled"] += 1
+        values["spilled"] += calls
         values["spill_nanos"] += record.cost.nanos

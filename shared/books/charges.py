@@ -22,7 +22,7 @@ NUMBERS = (
 )  # fmt: skip
 COLUMNS = (
     "day", "key", "key_id", "team", "model", "deployment", "upstream_model", "endpoint", "tier", "capacity",
-    "served_model", "price", "tags", *NUMBERS, "cost_usd", "spill_cost_usd", "ptu_cost_usd",
+    "served_model", "engine", "price", "tags", *NUMBERS, "cost_usd", "spill_cost_usd", "ptu_cost_usd",
 )  # fmt: skip
 
 
@@ -45,6 +45,8 @@ class Bought:
     """Which tier served, of an alias with provisioned throughput (types.CapacityTier)."""
     served_alias: str = ""
     """The alias that stood in for the one that was asked for."""
+    engine: str = ""
+    """What ran the batch that it was for: Azure's service or the gateway itself."""
     fixed: bool = False
     """A share of a provisioned deployment's hours."""
     idle: bool = False
@@ -82,7 +84,7 @@ class Day:
         bought = Bought(
             key_id, text("key_name"), text("team"), text("alias"), text("deployment"), text("upstream_model"),
             text("endpoint"), text("tier"), text("price"), tuple(sorted(event.get("tags") or ())),
-            text("capacity"), text("served_alias"),
+            text("capacity"), text("served_alias"), text("engine"),
         )  # fmt: skip
         add(self._use.setdefault(bought, nothing()), counted(event))
 
@@ -113,6 +115,7 @@ def usage_rows(charges: Iterable[Charge]) -> Iterator[dict[str, Any]]:
             "tier": bought.tier,
             "capacity": bought.capacity,
             "served_model": bought.served_alias,
+            "engine": bought.engine,
             "price": bought.price,
             "tags": list(bought.tags) if bought.tags else None,
             **{name: charge.sums[name] for name in NUMBERS},

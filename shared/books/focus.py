@@ -31,7 +31,7 @@ COLUMNS = (
     "ProviderName", "PublisherName", "RegionId", "RegionName", "ResourceId", "ResourceName", "ResourceType",
     "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceId", "SubAccountId",
     "SubAccountName", "SubAccountType", "Tags", "x_KeyId", "x_KeyName", "x_Model", "x_Deployment", "x_Endpoint",
-    "x_ServiceTier", "x_Capacity", "x_ServedModel", "x_PriceBasis", "x_SpillCost", *_OURS.values(),
+    "x_ServiceTier", "x_Capacity", "x_ServedModel", "x_Engine", "x_PriceBasis", "x_SpillCost", *_OURS.values(),
 )  # fmt: skip
 _MEASURES = (
     # what was bought, by the first of these that there is: counter, unit, divisor
@@ -148,6 +148,7 @@ def _resource(bought: Bought, place: Place) -> dict[str, Any]:
         "x_ServiceTier": bought.tier or None,
         "x_Capacity": bought.capacity or None,
         "x_ServedModel": bought.served_alias or None,
+        "x_Engine": bought.engine or None,
         "x_PriceBasis": bought.price or ("ptu" if bought.fixed else None),
     }
 

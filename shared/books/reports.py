@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from shared.books.days import shown_day, shown_hour
 from shared.books.sums import Sums, add, nothing
 
-DIMENSIONS = ("key", "team", "model", "deployment", "endpoint", "tag", "user", "day", "hour")
+DIMENSIONS = ("key", "team", "model", "deployment", "endpoint", "tag", "user", "engine", "day", "hour")
 OF_TOTALS = frozenset({"key", "team", "model", "day"})
 """Dimensions that the daily totals know."""
 TIMES = ("day", "hour")
@@ -25,6 +25,7 @@ _EMPTY = {
     "deployment": "(none)",
     "tag": "(no tag)",
     "user": "(no user)",
+    "engine": "(no batch)",
 }
 LEAST_OF_AN_ID = 8
 """So many characters of a key's id name the key."""
@@ -46,6 +47,8 @@ class Use:
     endpoint: str = ""
     tags: tuple[str, ...] = ()
     user: str = ""
+    engine: str = ""
+    """What ran the batch that it is of: `azure` or `own`; empty: it is of none."""
     ptu_nanos: int = 0
     """A share of a fixed cost; such a use counts nothing else."""
     is_share: bool = False
@@ -131,7 +134,7 @@ class Report:
     def _values(self, use: Use, name: str) -> Sequence[str]:
         if use.is_idle and (name not in TIMES or set(self.by) <= set(TIMES)):
             return (IDLE,)
-        if use.is_share and name in ("endpoint", "user"):
+        if use.is_share and name in ("endpoint", "user", "engine"):
             return (_PTU,)
         match name:
             case "key":

@@ -80,6 +80,8 @@ class Refusal:
     """When it is worth while to try again (Unix seconds); None: never of itself."""
     too_large: bool = False
     """The call asks for more than the whole limit."""
+    held: bool = False
+    """There would be enough if calls under way had not reserved it."""
 
     @property
     def name(self) -> str:

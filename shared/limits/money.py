@@ -145,7 +145,8 @@ class BudgetLease(Lease):
     def _refused(self, amount: int, now: float) -> Refusal:
         limit = self.hard or 0
         until = None if self.end == ENDLESS else self.end
-        return Refusal(self.scope, self.period, limit, amount, self.total, until)
+        spent = self.total + self.spent - self.reported
+        return Refusal(self.scope, self.period, limit, amount, spent, until, held=spent + amount <= limit)
 
     def go_blind(self, now: float) -> None:
         return None

@@ -17,6 +17,8 @@ from shared.limits.rates import RateLease
 from shared.types import RawHeaders
 
 _RATES: Mapping[Kind, str] = {"requests": "requests per minute", "tokens": "tokens per minute"}
+HELD_SECONDS = 1
+_HELD = "What is left is reserved for calls under way, which mostly cost less. Retry in a moment, or set a lower max_tokens. "
 _BUDGETS: Mapping[Kind, str] = {"day": "daily budget", "month": "monthly budget", "total": "total budget"}
 
 
@@ -53,6 +55,10 @@ def _no_money(refusal: Refusal, now: float, ask: str) -> ApiError:
     else:
         text = f"You have reached the {budget}: {usd(refusal.used)} of {usd(refusal.limit)} are spent"
         text += f", and this call may cost up to {usd(refusal.asked)}. " if refusal.asked > 1 else ". "
+        if refusal.held:
+            error = ApiError(429, text + _HELD + ask, type="insufficient_quota", code="insufficient_quota")
+            error.headers["retry-after"] = str(HELD_SECONDS)
+            return error
         if refusal.until is not None:
             text += f"It is renewed on {_time(refusal.until):%Y-%m-%d} at 00:00 UTC. "
     error = ApiError(429, text + ask, type="insufficient_quota", code="insufficient_quota")

@@ -48,6 +48,8 @@ _KNOWN = ("max_input_tokens", "max_output_tokens", "max_tokens", "input_cost_per
 """Fields of `model_info` that clients may see; anything else in it is the operator's own note."""
 MODES = ("chat", "responses", "messages", "completions", "embeddings", "images", "speech", "transcription", "videos",
           "realtime", "moderations")  # fmt: skip
+BATCH = "batch"
+"""Stands last among the modes of a model that Azure's batch service serves, alone where it answers no call."""
 _OF_CHAT = frozenset({"chat", "responses", "messages", "completions"})
 
 
@@ -58,16 +60,22 @@ def facts_of(deployment: Deployment, info: Mapping[str, Any]) -> Json:
         facts["context_window"] = found[0]
         if found[1] is not None:
             facts["max_output_tokens"] = found[1]
+    facts["modes"] = _modes_of(deployment)
+    facts.update({name: info[name] for name in _KNOWN if isinstance(info.get(name), (int, float))})
+    if "max_input_tokens" in facts:
+        facts["context_window"] = facts["max_input_tokens"]
+    return facts
+
+
+def _modes_of(deployment: Deployment) -> list[str]:
+    if deployment.only_batches:
+        return [BATCH]
     served = set(deployment.serves)
     if served & _OF_CHAT:
         served |= _OF_CHAT  # by translation
     if not deployment.mode:  # nobody has said what it is: taken for a chat model
         served &= _OF_CHAT
-    facts["modes"] = [mode for mode in MODES if mode in served]
-    facts.update({name: info[name] for name in _KNOWN if isinstance(info.get(name), (int, float))})
-    if "max_input_tokens" in facts:
-        facts["context_window"] = facts["max_input_tokens"]
-    return facts
+    return [mode for mode in MODES if mode in served]
 
 
 def _owner(deployment: Deployment) -> str:
@@ -95,4 +103,7 @@ def _model(catalog: Catalog, alias: str, costs: Costs | None) -> Json:
     deployments = catalog.of(alias)
     priced = costs(deployments[0]) if costs and deployments else {}
     facts = catalog.facts.get(alias, {"owned_by": "tollgate"})
+    if any(deployment.only_batches for deployment in deployments):
+        called = next((deployment for deployment in deployments if not deployment.only_batches), None)
+        facts = {**facts, "modes": [*(_modes_of(called) if called else ()), BATCH]}
     return {"id": alias, "object": "model", "created": CREATED, **priced, **facts}

@@ -14,6 +14,7 @@ from shared.catalog import Catalog, Deployment, Family, Provider
 from shared.config import BASE_NAMES, Config, Entry, File, Params, params_at
 from shared.document import Document, Path
 from shared.errors import BadSetting, ConfigError
+from shared.transform.batch_places import with_batch_storage
 from shared.transform.credentials import credential_of
 from shared.transform.families import family_named, family_of_name, family_of_series, with_capabilities
 from shared.transform.known_settings import (
@@ -76,13 +77,11 @@ def resolve(
         facts[name] = facts.get(alias, {})
         settings = settings.also_for(name, alias)
     catalog = Catalog(
-        {a: tuple(rows) for a, rows in found.items()},
-        tuple(warnings),
-        store_rules(file),
-        file.settings.default_models,
-        facts,
-        settings,
-    )
+        {a: tuple(rows) for a, rows in found.items()}, tuple(warnings), store_rules(file),
+        file.settings.default_models, facts, settings,
+        webhook_secrets=tuple(file.settings.batch_webhook_secrets),
+        balances_batches=file.settings.enable_loadbalancing_on_batch_endpoints,
+    )  # fmt: skip
     if not problems:  # else an entry that keeps the objects may be among those that failed
         problems = unknown_resources(catalog, file, document) + without_a_region(catalog, document)
     if problems:
@@ -114,7 +113,7 @@ class _Names:
         resource = _resource(place)
         drop = self._settings.drop_params if params.drop_params is None else params.drop_params
         terms = terms_of(entry, named.deployment if _names_a_model(named, place) else "")
-        return Deployment(
+        made = Deployment(
             id=f"{resource}/{name}",
             alias=entry.model_name,
             number=number,
@@ -143,6 +142,7 @@ class _Names:
             tags=frozenset(params.tags) if self._tags_count else frozenset(),
             terms=terms,
         )
+        return with_batch_storage(made, params.batch_storage)
 
     def _place(self, params: Params, named: _Named) -> Place:
         base = params.api_base

@@ -46,7 +46,7 @@ def test_contents_come_back_byte_for_byte(client: OpenAI, stack: Stack, key: Key
 
 def test_paging_of_many_in_both_orders_and_by_purpose(client: OpenAI) -> None:
     made = [
-        client.files.create(file=(f"{n}.jsonl", b"{}\n"), purpose="batch" if n % 5 else "fine-tune").id
+        client.files.create(file=(f"{n}.jsonl", b"{}\n"), purpose="assistants" if n % 5 else "fine-tune").id
         for n in range(25)
     ]
     assert [row.id for row in client.files.list(limit=10)] == made[::-1]
@@ -60,7 +60,7 @@ def test_paging_of_many_in_both_orders_and_by_purpose(client: OpenAI) -> None:
 
 def test_azure_client_uploads_lists_and_deletes(stack: Stack, key: Key, fake: FakeAzure) -> None:
     with stack.azure_openai(key) as azure, stack.openai(key) as client:
-        made = azure.files.create(file=("a.jsonl", b"{}\n"), purpose="batch")
+        made = azure.files.create(file=("a.jsonl", b"{}\n"), purpose="fine-tune")
         assert last_upstream(fake).path == "/openai/files"
         assert [row.id for row in azure.files.list()] == [row.id for row in client.files.list()] == [made.id]
         store = azure.vector_stores.create(name="x", file_ids=[made.id])

@@ -168,7 +168,7 @@ def test_nobody_has_ids_of_their_own_text_sealed(stack_for_ids: tuple[Stack, Key
     raw = next(row["id"] for row in listed["data"] if row["filename"] == "secret.txt")
     line = {"custom_id": "a", "response": {"body": {"id": raw, "object": "response", "file_id": raw}}}
     with stack.openai(mine) as client:
-        made = client.files.create(file=("lines.jsonl", json.dumps(line).encode() + b"\n"), purpose="batch").id
+        made = client.files.create(file=("lines.jsonl", json.dumps(line).encode() + b"\n"), purpose="user_data").id
         body = json.loads(client.files.content(made).content)["response"]["body"]
         assert raw not in json.dumps(body)
         before = len(upstream_calls(fake))

@@ -97,7 +97,7 @@ def test_limits_of_a_key_and_its_team_change_within_the_bound(stack: Stack) -> N
 def test_rotated_key_keeps_its_objects_and_its_old_secret_for_a_while(stack: Stack) -> None:
     old = stack.key()
     with stack.openai(old) as client:
-        made = client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
+        made = client.files.create(file=("a.jsonl", b"{}"), purpose="fine-tune")
     told = run_manage(stack.settings, "keys", "rotate", old.id, "--rotation-id", "q1")
     new = Key(told["key"], told["id"], told["name"])
     assert new.id == old.id

@@ -13,6 +13,7 @@ import pytest
 
 from local.host.contract import Function
 from local.host.route_table import RouteTable
+from shared.adapters.work_queue import QUEUES
 from shared.endpoints import ENDPOINTS
 from shared.operations.timers import SCHEDULES
 from tests.support.stack import Stack
@@ -70,10 +71,19 @@ def functions(all_functions: list[Function]) -> list[Function]:
     return [f for f in all_functions if f.trigger["type"] == "httpTrigger"]
 
 
-def test_timers_are_those_that_have_jobs(all_functions: list[Function], functions: list[Function]) -> None:
-    timers = [f for f in all_functions if f not in functions]
-    assert {f.trigger["type"] for f in timers} == {"timerTrigger"}
+def test_timers_are_those_that_have_jobs(all_functions: list[Function]) -> None:
+    timers = [f for f in all_functions if f.trigger["type"] == "timerTrigger"]
     assert {f.name: f.trigger["schedule"] for f in timers} == SCHEDULES
+
+
+def test_queues_are_those_that_messages_are_sent_to(all_functions: list[Function]) -> None:
+    queues = [f for f in all_functions if f.trigger["type"] == "queueTrigger"]
+    assert {f.name: f.trigger["queueName"] for f in queues} == QUEUES
+    assert {f.trigger["connection"] for f in queues} == {"AzureWebJobsStorage"}
+
+
+def test_there_are_no_other_triggers(all_functions: list[Function]) -> None:
+    assert {f.trigger["type"] for f in all_functions} == {"httpTrigger", "timerTrigger", "queueTrigger"}
 
 
 def test_rows_are_triggers_and_triggers_are_rows(functions: list[Function]) -> None:

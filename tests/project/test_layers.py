@@ -44,6 +44,7 @@ def test_every_pure_module_is_named_as_such() -> None:
         "call",
         "pump",
         "health",
+        "low_priority",
         "owners",
         "parts",
         "submitted",

@@ -36,7 +36,7 @@ def test_module(file: Path) -> None:
             assert not node.name.lower().endswith(("manager", "helper", "utils")), node.name
 
 
-LONGER = {"function_app.py": 600}
+LONGER = {"function_app.py": 640}
 """Modules that may be longer, each with its reason. None is added without one.
 
 function_app.py: a table, four lines for each operation."""

@@ -31,6 +31,7 @@ def aliases(fake: FakeAzure) -> list[Row]:
     on_foundry = {"api_base": foundry.url, "api_key": foundry.key}
     elsewhere = {"api_base": second.url, "api_key": second.key}
     signing_in: dict[str, Any] = {"api_key": None, "tenant_id": fake.state.tenant_id, "client_id": client}
+    for_batches = {"mode": "batch", "base_model": "gpt-4o-2024-11-20"}
     vision = f"{main.url}/openai/deployments/gpt-4-vision/extensions"
     return [
         ("gpt-4o", azure("gpt-4o"), {}),
@@ -93,6 +94,8 @@ def aliases(fake: FakeAzure) -> list[Row]:
         ("claude-entra", azure("claude-sonnet-4-5", None, api_base=foundry.url, api_key=None), {}),
         ("safety", {"model": "content_safety/text", "api_base": main.url, "api_key": main.key}, {}),
         ("second", azure("gpt-4o", "v1", **elsewhere), {}),
+        ("gpt-4o-batch", azure("gpt-4o-batch", sku="GlobalBatch"), for_batches),
+        ("gpt-4o-batch", azure("gpt-4o-batch", "v1", sku="GlobalBatch", **elsewhere), for_batches),
     ]
 
 

@@ -84,12 +84,24 @@ class Caller:
     def file(self, purpose: str = "assistants", name: str = "a.txt", data: bytes = b"some words") -> str:
         return self.make("files_create", Form({"purpose": purpose}, (("file", name, data, "text/plain"),)))["id"]
 
+    def batch_file(self) -> str:
+        return self.file("batch", "a.jsonl", BATCH_LINE)
+
+    def batch(self) -> Ids:
+        """Nobody takes its messages here: it goes on when it is looked at."""
+        return {"batch_id": self.make("batches_create", batch_of(self.batch_file()))["id"]}
+
     def upload(self) -> Json:
         asked = {"purpose": "assistants", "filename": "a.txt", "bytes": 5, "mime_type": "text/plain"}
         return self.make("uploads_create", asked)
 
-    def part(self, upload_id: str) -> str:
-        form = Form({}, (("data", "part", b"hello", "application/octet-stream"),))
+    def kept_upload(self) -> Json:
+        """One of a file for batches, which the gateway keeps itself."""
+        asked = {"purpose": "batch", "filename": "a.jsonl", "bytes": len(BATCH_LINE), "mime_type": "application/jsonl"}
+        return self.make("uploads_create", asked)
+
+    def part(self, upload_id: str, data: bytes = b"hello") -> str:
+        form = Form({}, (("data", "part", data, "application/octet-stream"),))
         return self.make("uploads_parts_create", form, upload_id=upload_id)["id"]
 
     def job(self, status: str = "queued") -> Ids:
@@ -163,6 +175,16 @@ class Caller:
         reply = self.send("realtime_calls", SDP, query="model=realtime")
         assert reply.is_success, reply.text
         return {"call_id": reply.headers["location"].rpartition("/")[2]}
+
+
+BATCH_LINE = (
+    b'{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-4o-batch", '
+    b'"messages": [{"role": "user", "content": "hi"}]}}\n'
+)
+
+
+def batch_of(file_id: str) -> Json:
+    return {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
 
 
 EVAL: Json = {

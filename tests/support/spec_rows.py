@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.fake_azure.media.pictures import picture
-from tests.support.scenarios import EVAL, GRADER, RUN, SDP, Caller, Form, Ids, Json, wav
+from tests.support.scenarios import BATCH_LINE, EVAL, GRADER, RUN, SDP, Caller, Form, Ids, Json, batch_of, wav
 
 type Body = Json | Form | str | None
 type Known = Mapping[str, str]
@@ -120,6 +120,11 @@ CHUNKS = {"/choices/*/finish_reason": "the schema is that of whole answers; Open
 NO_FINISH = {"/choices/*/finish_reason": "Foundry leaves finish_reason out until the last chunk, as recorded"}
 NO_PRINT = {"/system_fingerprint": "Azure writes null for reasoning models, as recorded"}
 NO_ERROR = "null where there was none, as in the specification's own examples"
+NOT_YET = {
+    f"/{name}": "null until there is one, as in the specification's own examples"
+    for name in ("cancelled_at", "cancelling_at", "completed_at", "error_file_id", "errors", "expired_at", "failed_at",
+                 "finalizing_at", "in_progress_at", "output_file_id")
+}  # fmt: skip
 CREATED = {"HTTP": "Azure's dated versions say 201"}
 DATED_JOB = {
     **dict.fromkeys(
@@ -236,6 +241,28 @@ FILES = (
     row("uploads_complete", lambda c: {"upload_id": c.upload()["id"]},
         lambda c, ids: {"part_ids": [c.part(ids["upload_id"])]}),
     row("uploads_cancel", lambda c: {"upload_id": c.upload()["id"]}),
+    Row("files_create", "batch", Form({"purpose": "batch"}, (("file", "a.jsonl", BATCH_LINE, "application/jsonl"),))),
+    row("files_list", after(Caller.batch_file), label="batch"),
+    row("files_retrieve", lambda c: {"file_id": c.batch_file()}, label="batch"),
+    row("files_content", lambda c: {"file_id": c.batch_file()}, label="batch"),
+    row("files_delete", lambda c: {"file_id": c.batch_file()}, label="batch"),
+    row("uploads_create", body={
+        "purpose": "batch", "filename": "a.jsonl", "bytes": 5, "mime_type": "application/jsonl",
+        "expires_after": {"anchor": "created_at", "seconds": 3600},
+    }, label="batch"),
+    row("uploads_parts_create", lambda c: {"upload_id": c.kept_upload()["id"]},
+        Form({}, (("data", "part", b"hello", "application/octet-stream"),)), label="batch"),
+    row("uploads_complete", lambda c: {"upload_id": c.kept_upload()["id"]},
+        lambda c, ids: {"part_ids": [c.part(ids["upload_id"], BATCH_LINE)]}, label="batch"),
+    row("uploads_cancel", lambda c: {"upload_id": c.kept_upload()["id"]}, label="batch"),
+    row("batches_create", body=lambda c, _: batch_of(c.batch_file()), known=NOT_YET),
+    row("batches_create", body=lambda c, _: {
+        **batch_of(c.batch_file()), "metadata": {"a": "b"},
+        "output_expires_after": {"anchor": "created_at", "seconds": 3600},
+    }, label="all", known=NOT_YET),
+    row("batches_list", after(Caller.batch), known={f"/data/*{place}": why for place, why in NOT_YET.items()}),
+    row("batches_retrieve", Caller.batch, known=NOT_YET),
+    row("batches_cancel", Caller.batch, known={k: why for k, why in NOT_YET.items() if k != "/cancelling_at"}),
     row("fine_tuning_jobs_create", body=lambda c, _: c.job_order()),
     row("fine_tuning_jobs_create", body=lambda c, _: c.job_order(), label="dated", dated=True, known=DATED_JOB),
     row("fine_tuning_jobs_list", after(Caller.job)),

@@ -23,6 +23,7 @@ import httpx
 from openai import AsyncOpenAI, AzureOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
 
 from local.fake_azure import FakeAzure
+from shared.adapters.work_queue import QUEUES
 from shared.manage.cli import run as manage
 from tests.support.ledger import Ledger, Row
 from tests.support.models import aliases, config_text
@@ -65,6 +66,8 @@ def app_settings(fake: FakeAzure, storage: str, config: Path | str) -> dict[str,
         "TRUSTED_HOSTS": "127.0.0.1,localhost",
         # no timer fires by the clock while tests run; by hand they still do
         **{f"AzureWebJobs.{name}.Disabled": "true" for name in ("timer_minutes", "timer_hour", "timer_day")},
+        # nor does a gateway take another one's messages: they share a storage account (tests/support/batching.py)
+        **{f"AzureWebJobs.{name}.Disabled": "true" for name in QUEUES},
         "AZURE_KEY_VAULT_URI": state.vault_url,
         "AZURE_AUTHORITY_HOST": state.authority_url,
         "AZURE_TENANT_ID": state.tenant_id,

@@ -49,6 +49,9 @@ def test_settings_have_defaults() -> None:
         events_key=Secret(""),
         on_disconnect="close",
         first_byte_seconds=210,
+        callback_hosts=(),
+        defer_lines=1000,
+        defer_seconds=300,
         cors_origins=(),
         log_level="INFO",
     )

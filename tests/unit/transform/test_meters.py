@@ -11,7 +11,7 @@ from shared.transform.meters import METERS, last_time, read_stream_usage
 from shared.types import Usage
 
 TOKENS = {"input_tokens": 3, "output_tokens": 2, "input_tokens_details": {"image_tokens": 1, "text_tokens": 2}}
-HERE = {"models", "health", "manage", "gone", "none"}
+HERE = {"batches", "models", "health", "manage", "webhook", "gone", "none"}
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], Usage | None]] = [
     ("chat", {"usage": {"prompt_tokens": 3, "completion_tokens": 2}}, {}, Usage(3, 2)),
     ("chat", {}, {"messages": []}, None),

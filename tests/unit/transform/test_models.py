@@ -54,3 +54,19 @@ def test_model_is_described_by_what_is_known_of_it(case: Known) -> None:
     found = catalog(entry(f"{case.params}, {AT}") + info)
     described = orjson.loads(describe_model(found, "alias"))
     assert described == {"id": "alias", "object": "model", "created": CREATED, **case.facts}
+
+
+CALLS = ["chat", "responses", "messages", "completions"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "modes"),
+    [(("batch",), ["batch"]), (("batch", "batch"), ["batch"]), (("chat", "batch"), [*CALLS, "batch"]),
+     (("batch", "chat"), [*CALLS, "batch"]), (("batch", "embedding"), ["embeddings", "batch"])],
+)  # fmt: skip
+def test_what_azures_batch_service_serves_is_told_last(rows: tuple[str, ...], modes: list[str]) -> None:
+    text = "model_list:\n" + "".join(
+        f"- {{model_name: alias, litellm_params: {{model: azure/d{n}, {AT}}}, model_info: {{mode: {mode}}}}}\n"
+        for n, mode in enumerate(rows)
+    )
+    assert orjson.loads(describe_model(catalog(text), "alias"))["modes"] == modes

@@ -12,6 +12,7 @@ from random import Random
 
 from shared.batches.batch import Batch, Try
 from shared.catalog import Catalog, Deployment
+from shared.routing import NothingFits, fitting
 
 ALIKE = 1_000_000
 """Enqueued tokens: queues are told apart by the power of two of so many."""
@@ -34,13 +35,23 @@ class Standing:
     """The higher, the later it has refused this very batch; 0: it has not."""
 
 
-def for_batches(catalog: Catalog, keepers: Container[str], batch: Batch) -> list[Deployment]:
-    """Those that may run it, in the order of the configuration."""
-    return [
+def fit_for(catalog: Catalog, keepers: Container[str], batch: Batch) -> list[Deployment]:
+    """Those that may run it by its payer's tags and in the regions that are allowed, in the order of the configuration.
+    Raises NothingFits where there are others only."""
+    there = [
         deployment
         for deployment in catalog.of(batch.alias)
         if deployment.only_batches and deployment.resource in keepers and batch.bound in ("", deployment.resource)
     ]
+    return fitting(there, catalog.router, batch.payer.tags) if there else []
+
+
+def for_batches(catalog: Catalog, keepers: Container[str], batch: Batch) -> list[Deployment]:
+    """The same of one that has been made: the configuration may have changed since, and then nobody may run it."""
+    try:
+        return fit_for(catalog, keepers, batch)
+    except NothingFits:
+        return []
 
 
 def ranked(standings: Sequence[Standing], *, balanced: bool, rng: Random) -> list[Deployment]:

@@ -8,7 +8,7 @@ does not do what it was asked.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +29,8 @@ HEAD_SECONDS = 30.0
 _IDLE_SECONDS = 120.0
 _LIMIT = 16 * 1024 * 1024
 _PAGE, _MOST_PAGES = 100, 30
+_KEPT = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "2592000"}
+"""A file that nobody deletes goes after 30 days; of those that never go a resource keeps 500 (Azure, 2025-11)."""
 _CLOCKS_DIFFER = 300.0
 _PASSING = frozenset({401, 403, 408, 409, 429})
 """401 and 403: a key or a role that an operator is about to set right."""
@@ -77,7 +79,7 @@ class ResourceBatches:
 
     async def upload(self, filename: str, lines: AsyncIterable[bytes]) -> ThereFile:
         """lines: may be iterated more than once; what it raises goes on."""
-        form = _Form(filename, lines)
+        form = _Form(filename, lines, expires=self.deployment.surface.version != "dated")
         try:
             found = await self._json("POST", "files", form, kind=form.content_type, seconds=None)
         except UpstreamFailed:
@@ -96,11 +98,11 @@ class ResourceBatches:
                 return _file(row)
         return None
 
-    async def find_batch(self, input_file: str, since: float) -> Told | None:
-        """The newest that was made of a file."""
+    async def find_batch(self, input_file: str, since: float, but: Container[str] = ()) -> Told | None:
+        """The newest that was made of a file. but: ids of those that are not meant."""
         async for row in self._rows("batches", {}, since):
             told = self._told(row)
-            if told.input_file == input_file:
+            if told.input_file == input_file and told.id not in but:
                 return told
         return None
 
@@ -218,17 +220,20 @@ class ResourceBatches:
 class _Form:
     """A file with the purpose `batch`, as multipart/form-data; as often as it is iterated."""
 
-    def __init__(self, filename: str, lines: AsyncIterable[bytes]) -> None:
+    def __init__(self, filename: str, lines: AsyncIterable[bytes], *, expires: bool) -> None:
         self._boundary = secrets.token_hex(16)
         self._filename = filename
         self._lines = lines
+        self._expires = expires
         self.content_type = f"multipart/form-data; boundary={self._boundary}"
         self.failure: Exception | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         mark = f"--{self._boundary}\r\n"
+        kept = _KEPT if self._expires else {}  # dated routes of before it was there may refuse what they do not know
+        for name, value in {"purpose": "batch", **kept}.items():
+            yield f'{mark}Content-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         yield (
-            f'{mark}Content-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
             f'{mark}Content-Disposition: form-data; name="file"; filename="{self._filename}"\r\n'
             "Content-Type: application/jsonl\r\n\r\n"
         ).encode()

@@ -16,6 +16,7 @@ from shared.batches.files import Files
 from shared.batches.kept import KeptFile
 from shared.batches.looking import Looking
 from shared.batches.orders import Order, check_endpoint, check_rights, engine_for, payer_of, read_order
+from shared.batches.placing import fit_for
 from shared.batches.ports import BatchRows
 from shared.call import Call
 from shared.catalog import Catalog
@@ -24,6 +25,7 @@ from shared.here import HereAnswer
 from shared.objects import HERE, Registry
 from shared.ports import CallLog, ObjectIndex, OwnedObject, StoreUnavailable
 from shared.principals import Principal
+from shared.routing import NothingFits
 from shared.types import Json
 
 __all__ = ["BatchApi", "Order", "check_rights", "payer_of"]
@@ -120,10 +122,20 @@ class BatchApi:
             origin=order.origin,
             next_look=now,
         )
+        if batch.engine == "azure":
+            self._check_fit(batch)
         if not await self.rows.insert(batch):
             batch = await self.rows.get(batch.id) or batch
         await self._announce(batch)
         return batch
+
+    def _check_fit(self, batch: Batch) -> None:
+        """Raises ApiError 400 when tags and regions leave no deployment for batches."""
+        try:
+            fit_for(self.catalog, self.registry.keepers, batch)
+        except NothingFits as misfit:
+            region = misfit.what == "region"
+            raise errors.no_such_place(batch.alias) if region else errors.no_such_tags(batch.alias) from None
 
     async def _announce(self, batch: Batch) -> None:
         """It is kept by now, and whoever asked must be told so: what fails here the sweep makes up for, or only lists

@@ -11,6 +11,7 @@ Nothing here does I/O, so that a simulator can drive a million calls through the
 from __future__ import annotations
 
 from shared.routing.journey import Journey
+from shared.routing.lineup import fitting
 from shared.routing.router import Router
 from shared.routing.states import State, States
 from shared.routing.steps import Ask, Failure, NothingFits, Over, Step, Wait, Wish
@@ -18,5 +19,5 @@ from shared.routing.view import View
 
 __all__ = (
     "Ask", "Failure", "Journey", "NothingFits", "Over", "Router", "State", "States", "Step", "View",
-    "Wait", "Wish",
+    "Wait", "Wish", "fitting",
 )  # fmt: skip

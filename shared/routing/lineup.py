@@ -152,6 +152,14 @@ class Choices:
         return asked <= own if self._settings.tags_match_all else bool(asked & own)
 
 
+def fitting(choices: Sequence[Deployment], settings: RouterSettings, tags: tuple[str, ...]) -> list[Deployment]:
+    """-> those that may serve who has these tags, in their order. Raises NothingFits, also for no choices."""
+    entries = Choices(choices, States(), settings).fitting(Wish(tags=tags)).entries
+    if not entries:
+        raise NothingFits("tags")
+    return [entry.deployment for entry in entries]
+
+
 def _within(entry: Entry, places: Iterable[str]) -> bool:
     terms = entry.deployment.terms
     return any(place in (terms.region, terms.zone) for place in places)

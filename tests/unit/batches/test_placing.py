@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
+
 from shared.batches.batch import Batch, Payer, Try
 from shared.batches.placing import (
     NOT_NOW,
     Standing,
     file_kept_by,
+    fit_for,
     for_batches,
     last_refusal,
     ranked,
@@ -17,6 +20,7 @@ from shared.batches.placing import (
     with_try,
 )
 from shared.catalog import Catalog, Deployment
+from shared.routing import NothingFits
 from tests.unit import given
 
 ROW = """
@@ -55,6 +59,24 @@ def test_only_batch_deployments_whose_resource_keeps_the_ids() -> None:
     assert for_batches(CATALOG, keepers, a_batch(bound="west")) == [WEST]
     assert for_batches(CATALOG, {"north"}, a_batch()) == [NORTH]
     assert for_batches(CATALOG, keepers, a_batch(alias="other")) == []
+
+
+def test_tags_and_regions_hold_for_batches_as_for_calls() -> None:
+    rows = "".join(ROW % row for row in (("a", "east", "GlobalBatch", 1), ("b", "west", "GlobalBatch", 1)))
+    tagged = rows.replace("order: 1}", "order: 1, tags: [red]}", 1)
+    catalog = given.catalog("model_list:" + tagged)
+    keepers, (east, west) = catalog.keepers(), catalog.of("night")
+    payer = Payer("k", "name", "", "key:k", tags=("red", "label"))
+    assert for_batches(catalog, keepers, a_batch()) == [west]
+    assert for_batches(catalog, keepers, a_batch(payer=payer)) == [east]
+    only_red = given.catalog("model_list:" + rows.replace("order: 1}", "order: 1, tags: [red]}"))
+    assert for_batches(only_red, only_red.keepers(), a_batch()) == []
+    with pytest.raises(NothingFits, match="tags"):
+        fit_for(only_red, only_red.keepers(), a_batch())
+    placed = rows.replace("order: 1}", "order: 1, region: westeurope}", 1)
+    placed = placed.replace("order: 1}", "order: 1, region: eastus}") + "router_settings: {regions: [us]}\n"
+    american = given.catalog("model_list:" + placed)
+    assert [d.resource for d in for_batches(american, american.keepers(), a_batch())] == ["west"]
 
 
 def test_the_shorter_queue_is_taken_and_the_cheaper_of_two_alike() -> None:

@@ -43,6 +43,21 @@ def test_only_model_and_url_change(
     assert b"\n" not in changed
 
 
+def test_wishes_for_the_gateway_stay_here() -> None:
+    body = {
+        "model": "alias",
+        "messages": [],
+        "num_retries": 3,
+        "timeout": 5,
+        "fallbacks": ["b"],
+        "tags": ["x"],
+        "user": "u",
+    }
+    line = orjson.dumps({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body})
+    changed = orjson.loads(Rewriter("d", "/chat/completions").line(line))
+    assert changed["body"] == {"model": "d", "messages": [], "user": "u"}
+
+
 def _spelled(row: Json, *, spaced: bool, escaped: bool) -> bytes:
     text = orjson.dumps(row, option=orjson.OPT_INDENT_2 if spaced else None).replace(b"\n", b" ")
     return text.replace(b'"model"', rb'"mod\u0065l"') if escaped else text

@@ -77,6 +77,12 @@ class Admission:
         if endpoint.shape == "batches":
             if not self.keeps:
                 raise errors.bad_request("Batches need a gateway: a program of its own runs none.", code="no_batches")
+            if endpoint.name == "batches_create" and opener.resources not in ([], [HERE]):
+                raise errors.bad_request(
+                    "This file was uploaded with another purpose. Upload it again with the purpose 'batch'.",
+                    param="input_file_id",
+                    code="wrong_purpose",
+                )
             if opener.opened and opener.resources != [HERE]:
                 raise errors.no_such_object()
             return endpoint.target != "list"

@@ -43,6 +43,8 @@ class Choices:
         found = self._serving(endpoint, alias)
         if not resources:
             return found
+        if HERE in resources:
+            raise _for_batches_only()
         if len(resources) == 1:
             place = ("on", alias, endpoint.name, resources[0])
             if place not in self._known:
@@ -119,17 +121,13 @@ class Choices:
         return self._known.setdefault(("keeps", found.resource), (found,))
 
     def _keeper(self, call: Call, principal: Principal, opener: Opener) -> Deployment:
+        if HERE in opener.resources:
+            raise _for_batches_only()
         if len(opener.resources) > 1:
             raise errors.bad_request(
                 "The objects in this request are kept by different resources and cannot be used together. Make them "
                 "anew in one place.",
                 code="objects_elsewhere",
-            )
-        if opener.resources == [HERE]:
-            raise errors.bad_request(
-                "A file with the purpose 'batch' is good for batches only. Upload it again with the purpose that this "
-                "operation needs.",
-                code="wrong_purpose",
             )
         if opener.resources:
             return self.registry.keepers[opener.resources[0]]
@@ -173,6 +171,14 @@ class Choices:
             for deployment in rows
             if deployment.resource == resource and principal.may_use(alias)
         }
+
+
+def _for_batches_only() -> ApiError:
+    return errors.bad_request(
+        "A file with the purpose 'batch' is good for batches only. Upload it again with the purpose that this "
+        "operation needs.",
+        code="wrong_purpose",
+    )
 
 
 def _resource_alias(call: Call) -> str:

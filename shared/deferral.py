@@ -24,12 +24,18 @@ def is_deferred(call: Call) -> bool:
         return False
     if call.endpoint.name not in BATCHED or call.request.form is not None:
         raise errors.bad_request(
-            f"/{call.endpoint.path} cannot be answered later. Leave 'service_tier: batch' and {DEFER_HEADER} away.",
+            f"/{call.endpoint.path} cannot be answered later. Leave out 'service_tier: batch' and {DEFER_HEADER}.",
+            code="not_deferrable",
+        )
+    if call.wishes.region:
+        raise errors.bad_request(
+            "A call that is answered later is sent to whatever region its model is in. Name a model that is in the "
+            "region you mean and leave out x-tollgate-region, or do not put the call off.",
             code="not_deferrable",
         )
     if call.stream:
         raise errors.bad_request(
-            "A call that is answered later has no stream. Leave 'stream' away, or the wish to be answered later.",
+            "A call that is answered later has no stream. Leave out 'stream', or the wish to be answered later.",
             param="stream",
             code="not_deferrable",
         )

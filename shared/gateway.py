@@ -27,7 +27,7 @@ from shared.expected import token_price
 from shared.here import Here
 from shared.limits import FreeCapacity
 from shared.objects import Registry
-from shared.ports import Callers, CallLog, Capacity, Client, KeyStore, StoreUnavailable, Upstream
+from shared.ports import Callers, CallLog, Capacity, Client, ClientGone, KeyStore, StoreUnavailable, Upstream
 from shared.principals import Principal
 from shared.routing import Router, States
 from shared.tagging import tags_of, user_of
@@ -102,6 +102,10 @@ class Gateway:
             if call.outcome == "ok":
                 call.outcome = "client_error" if error.status < 500 else "upstream_error"
             await self.accounts.settle_early(call)
+            await self.accounts.settle(call)
+            raise
+        except ClientGone:  # in the middle of its upload
+            call.status, call.outcome = 499, "client_closed"
             await self.accounts.settle(call)
             raise
         except BaseException:

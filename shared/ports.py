@@ -15,6 +15,10 @@ class StoreUnavailable(Exception):
     """The table store did not answer; what was asked is neither true nor false."""
 
 
+class ClientGone(Exception):
+    """The client closed its connection before its request was complete: there is nobody to answer."""
+
+
 class KeyStore(Protocol):
     """Keys by digest."""
 
@@ -197,7 +201,7 @@ class EncodedForm:
 
 class Form(Protocol):
     """A client's multipart form, of which nothing is read before it is asked for. Reading raises ApiError 400, 413 or
-    503 (the disk is full), and web.ClientGone."""
+    503 (the disk is full), and ClientGone."""
 
     failure: Exception | None
     """What ended the reading, from then on. Whoever sends a form asks for it when the sending fails: HTTP libraries

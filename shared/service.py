@@ -19,14 +19,14 @@ from shared import auth, errors
 from shared.adapters.catalog_reader import read_catalog
 from shared.adapters.reply_response import ReplyResponse
 from shared.adapters.telemetry import JsonLog
-from shared.adapters.web import ClientGone, Connection, Cors, error_response, json_response, read_body, read_head
+from shared.adapters.web import Connection, Cors, error_response, json_response, read_body, read_head
 from shared.catalog import Catalog
 from shared.endpoints import ANTHROPIC, ENDPOINTS, Endpoint
 from shared.errors import ApiError, ConfigError
 from shared.gateway import Gateway
 from shared.health import live, ready
 from shared.parts import Parts, Served, Unconfigured, make_served
-from shared.ports import Form, StoreUnavailable
+from shared.ports import ClientGone, Form, StoreUnavailable
 from shared.routes import find
 from shared.settings import Settings
 from shared.types import ApiRequest, RawHeaders

@@ -72,6 +72,7 @@ def lists_in_form(fields: Mapping[str, list[str]]) -> dict[str, list[str]]:
     return {name: fields[written] for written, name in _LISTS.items() if written in fields}
 
 
+REGION_HEADERS = tuple(f"{prefix}region" for prefix in _PREFIXES)
 _HEADERS = tuple(
     (name, prefix + name.replace("_", "-"))
     for name in ("num_retries", "timeout", "stream_timeout", "region")

@@ -31,7 +31,7 @@ from shared.adapters.form_parser import (
     temporary_file,
     too_large,
 )
-from shared.ports import EncodedForm, FieldEdit, FormFile
+from shared.ports import ClientGone, EncodedForm, FieldEdit, FormFile
 
 PIECE = 256 * 1024
 """Bytes parsed, written or read at a time: below a millisecond."""
@@ -172,8 +172,6 @@ class MultipartForm:
 
     def _take(self, message: Message) -> None:
         if message["type"] == "http.disconnect":
-            from shared.adapters.web import ClientGone  # here, because that module opens forms
-
             raise ClientGone
         body: bytes = message.get("body", b"")
         self._size += len(body)

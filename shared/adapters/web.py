@@ -21,6 +21,7 @@ from shared.anthropic_errors import anthropic_body, request_id_headers
 from shared.endpoints import Endpoint
 from shared.errors import ApiError
 from shared.payload import check_size
+from shared.ports import ClientGone
 from shared.types import ApiRequest, RawHeaders
 
 WATCH_AFTER_SECONDS = 0.25
@@ -60,10 +61,6 @@ def takes_form(endpoint: Endpoint, content_type: str) -> bool:
     if endpoint.body == "form":
         return True
     return endpoint.body in ("json_or_form", "sdp") and content_type.lower().startswith("multipart/")
-
-
-class ClientGone(Exception):
-    """The client closed its connection before its request was complete: there is nobody to answer."""
 
 
 async def _read_body(endpoint: Endpoint, receive: Receive) -> bytes:

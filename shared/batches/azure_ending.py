@@ -30,8 +30,8 @@ from shared.types import NO_COST, Cost, Usage, UsageRecord
 LATE_SECONDS = 3600.0
 """After its end a batch waits so long for files that its resource has not told yet, or does not give."""
 EMPTY_SECONDS = 120.0
-"""The same of one that was stopped and says that no line was answered: it need not have any files."""
-_RECORDED_WITHIN = 14 * 86400.0
+"""The same of one that was stopped and says that no line was answered: it need not have any files. And of lines that
+are in no file it has told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,9 @@ class AzureEnding:
 
     async def end(self, batch: Batch, there: ResourceBatches, told: Told, claim: Claim) -> None:
         """Nothing is done while its files are not told yet. Raises StoreUnavailable, Lost."""
-        ended_at = told.ended_at or batch.finalizing_at or batch.cancelling_at or batch.created_at
-        late = self.clock() - ended_at > (EMPTY_SECONDS if told.stopped_empty else LATE_SECONDS)
+        assert batch.placement is not None
+        since = self.clock() - batch.placement.ended_at
+        late = since > (EMPTY_SECONDS if told.stopped_empty else LATE_SECONDS)
         if told.status != "failed" and not told.has_files and not late:
             return
         collected = self._collected(batch, there)
@@ -58,8 +59,10 @@ class AzureEnding:
         except (UpstreamFailed, Refused) as error:
             self._warn(batch, there, error)
             return
+        if since <= EMPTY_SECONDS and self._lacks(batch, told, collected):
+            return
         if collected.tally.calls:
-            await self.settling.once.add_once(self._record(batch, there, told, collected))
+            await self.settling.once.add_once(self._record(batch, there, collected))
         await advance(self.rows, claim, lambda b: self._ended(b, there, told, collected, output, wrong))
         await self.rows.forget(UPSTREAM_BATCH, told.id)
         for file_id in filter(None, (told.output_file, told.error_file, told.input_file)):
@@ -110,7 +113,12 @@ class AzureEnding:
         name = f"{batch.id}_{what}.jsonl"
         return await self.files.write_output(lines, batch.payer.owner, name, own_id, seconds=batch.output_seconds)
 
-    def _record(self, batch: Batch, there: ResourceBatches, told: Told, collected: Collected) -> UsageRecord:
+    def _lacks(self, batch: Batch, told: Told, collected: Collected) -> bool:
+        """Whether there may be a file that its resource has not told yet, for it counts nothing."""
+        every = bool(told.output_file and told.error_file)
+        return told.status == "completed" and not every and collected.answered + collected.failed < batch.lines
+
+    def _record(self, batch: Batch, there: ResourceBatches, collected: Collected) -> UsageRecord:
         place, deployment = batch.placement, there.deployment
         assert place is not None
         known = deployment.id == place.deployment
@@ -118,8 +126,7 @@ class AzureEnding:
         server = Server(
             place.deployment, deployment.label if known else "", model or (deployment.model if known else "")
         )
-        sane = 0 <= told.ended_at - int(batch.created_at) < _RECORDED_WITHIN
-        return batch_record(batch, collected.tally, server, told.ended_at if sane else batch.created_at)
+        return batch_record(batch, collected.tally, server, place.ended_at)
 
     def _ended(
         self,

@@ -14,7 +14,7 @@ from random import Random
 from shared.batches.advancing import Lost, advance, held
 from shared.batches.azure_ending import LATE_SECONDS, AzureEnding
 from shared.batches.azure_placing import MOVE_SECONDS, Placer, Round
-from shared.batches.batch import Batch
+from shared.batches.batch import Batch, Status
 from shared.batches.batch_storage import Containers
 from shared.batches.files import Files
 from shared.batches.leftovers import Leftovers
@@ -76,7 +76,8 @@ class AzureEngine:
         while True:
             placement = batch.placement
             if placement is None or not placement.upstream_batch:
-                find = self._find_to_cancel if batch.status == "cancelling" else self._place
+                over = batch.status == "cancelling" or (placement is not None and self.clock() >= batch.expires_at)
+                find = self._find_to_end if over else self._place
                 found = await find(batch, claim, this)
                 if found is None:
                     return
@@ -84,12 +85,12 @@ class AzureEngine:
             assert batch.placement is not None
             deployment = self._placer.deployment(batch, batch.placement.deployment)
             if deployment is None:
-                self.log.warning("a batch's deployment was taken out of the configuration", batch=batch.id)
-                return
-            there = self._placer.at(deployment, batch.placement.upstream_file)
-            said = told or await self._look(batch, there, claim, this)
-            if isinstance(said, Told):
-                said = await self._follow(batch, there, said, claim, this)
+                said = await self._untold(batch, "taken out of the configuration", claim, this)
+            else:
+                there = self._placer.at(deployment, batch.placement.upstream_file)
+                said = told or await self._look(batch, there, claim, this)
+                if isinstance(said, Told):
+                    said = await self._follow(batch, there, said, claim, this)
             if said is None:
                 return
             batch, told = said, None
@@ -121,24 +122,24 @@ class AzureEngine:
             await self._leftovers.soon(batch.id)
         return found
 
-    async def _find_to_cancel(self, batch: Batch, claim: Claim, _: Round) -> tuple[Batch, Told] | None:
-        """A batch that is cancelled before anybody knows that its resource has made it."""
+    async def _find_to_end(self, batch: Batch, claim: Claim, _: Round) -> tuple[Batch, Told] | None:
+        """A batch that is cancelled, or whose time is over, before anybody knows that its resource has made it."""
+        end: Status = "cancelled" if batch.status == "cancelling" else "expired"
         try:
             found = await self._placer.find(batch, claim)
         except (UpstreamFailed, Refused) as error:
-            if self.clock() - batch.cancelling_at < LATE_SECONDS:
+            if self.clock() - (batch.cancelling_at or batch.expires_at) < LATE_SECONDS:
                 return None
             batch = await self._placer.leave(batch, claim, f"{NOT_NOW}{error}", unknown=True)
             await self._leftovers.soon(batch.id)
             found = None
         if found is None:
-            await advance(self.rows, claim, lambda b: b.to("cancelled", self.clock()))
+            await advance(self.rows, claim, lambda b: b.to(end, self.clock()))
             await self._leftovers.clear(batch.id, 0)
         return found
 
     async def _look(self, batch: Batch, there: ResourceBatches, claim: Claim, this: Round) -> Batch | Told | None:
-        """What the resource says of it. The batch: it was lost there, and is to be placed anew. None: nothing is to be
-        done now."""
+        """What the resource says of it; else as `_untold`."""
         placement = batch.placement
         assert placement is not None
         try:
@@ -146,9 +147,21 @@ class AzureEngine:
         except (UpstreamFailed, Refused) as error:
             gone = isinstance(error, Refused) and error.status == 404
             why = error.reason if isinstance(error, Refused) else error.kind
-        silent = self.clock() - max(placement.placed_at, placement.seen_at)
-        label = there.deployment.label
+        return await self._untold(batch, why, claim, this, gone=gone)
+
+    async def _untold(self, batch: Batch, why: str, claim: Claim, this: Round, *, gone: bool = False) -> Batch | None:
+        """Nothing is told of it. gone: its resource does not know it. -> the batch when it is to be placed anew; one
+        answer that is missing means nothing."""
+        placement = batch.placement
+        assert placement is not None
+        deployment = self._placer.deployment(batch, placement.deployment)
+        label = deployment.label if deployment else ""
         self.log.warning("a batch's resource does not tell of it", batch=batch.id, deployment=label, reason=why)
+        now = self.clock()
+        silent = now - placement.silent_since if placement.silent_since else 0.0
+        if not placement.silent_since:
+            await advance(self.rows, claim, lambda b: _silent(b, now))
+            await self.work.send("looks", {"do": "look", "batch": batch.id, "turn": -1}, MOVE_SECONDS + 1)
         if silent <= MOVE_SECONDS:
             return None
         if batch.status == "cancelling" and not batch.in_progress_at:
@@ -161,7 +174,7 @@ class AzureEngine:
             batch = await self._placer.leave(batch, claim, f"{NOT_NOW}{why}")
             await self._leftovers.soon(batch.id)
             return batch
-        if gone or self.clock() > batch.expires_at + GIVEN_UP_SECONDS:
+        if (gone and silent > LATE_SECONDS) or now > batch.expires_at + GIVEN_UP_SECONDS:
             await advance(self.rows, claim, lambda b: _given_up(b, self.clock()))
         return None
 
@@ -208,13 +221,22 @@ def _given_up(batch: Batch, now: float) -> Batch:
     return batch.to("cancelled", now) if batch.status == "cancelling" else batch.to("failed", now, errors=(_LOST,))
 
 
+def _silent(batch: Batch, now: float) -> Batch | None:
+    place = batch.placement
+    return replace(batch, placement=replace(place, silent_since=now)) if place else None
+
+
 def followed(batch: Batch, told: Told, now: float) -> Batch | None:
     """With what its resource says of it; its end comes later, when its files are kept. None: nothing is new."""
     place = batch.placement
     assert place is not None
+    ended_at = place.ended_at
+    if told.ended and not ended_at:  # not ahead of our clock, nor before there was a batch
+        ended_at = told.ended_at if int(batch.created_at) <= told.ended_at <= now else now
+    there = replace(place, status=told.status or place.status, seen_at=now, silent_since=0.0, ended_at=ended_at)
     changed = replace(
         batch,
-        placement=replace(place, status=told.status or place.status, seen_at=now),
+        placement=there,
         completed=batch.completed if told.completed is None else told.completed,
         failed=batch.failed if told.failed is None else told.failed,
     )
@@ -225,5 +247,5 @@ def followed(batch: Batch, told: Told, now: float) -> Batch | None:
         changed = changed.to("finalizing", now)
     if changed.status != "cancelling" and told.status in ("cancelling", "cancelled"):
         changed = changed.to("cancelling", now)
-    silent = now - place.seen_at < _SEEN_SECONDS and replace(changed, placement=place) == batch
-    return None if silent and told.status in (None, place.status) else changed
+    same = replace(there, seen_at=place.seen_at) == place and replace(changed, placement=place) == batch
+    return None if same and now - place.seen_at < _SEEN_SECONDS else changed

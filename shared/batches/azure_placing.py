@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 from shared.batches.advancing import advance
 from shared.batches.azure_input import BatchInput, endpoint_there, filename
@@ -41,8 +42,11 @@ from shared.types import Json
 
 MOVE_SECONDS = 60.0
 """After so long without an answer a batch that has not begun is placed elsewhere."""
+SHOWN_SECONDS = 60.0
+"""By then the list of a resource has what it was asked to make, if it has made it."""
 UNKNOWN = "unknown"
 """Stands for the id of a batch that may have been made, but whose making was never answered."""
+_STOPPED = frozenset({"cancelling", "cancelled", "expired"})
 _ILL = frozenset({"unreachable", "auth", "server", "timeout"})
 
 
@@ -128,7 +132,7 @@ class Placer:
         if not file_id:
             found = await there.find_file(filename(batch, placement), placement.placed_at)
             file_id = found.id if found else ""
-        told = await there.find_batch(file_id, placement.placed_at) if file_id else None
+        told = await there.find_batch(file_id, batch.created_at, _left(batch)) if file_id else None
         return (await self._is_there(claim, file_id, told), told) if told else None
 
     async def leave(self, batch: Batch, claim: Claim, why: str, *, unknown: bool = False) -> Batch:
@@ -200,12 +204,12 @@ class Placer:
         return any(name == deployment.id or why in _ILL for name, why in resting)
 
     def _placed(self, batch: Batch, deployment: Deployment) -> Batch:
-        """With what an earlier try has left there."""
+        """With what an earlier try has left there; what may have been made of that file is looked for."""
         kept = file_kept_by(batch.tries, deployment.id)
-        tries = tuple(
-            replace(t, upstream_file="") if t.upstream_file == kept and not t.upstream_batch else t for t in batch.tries
-        )
-        placement = Placement(deployment.resource, deployment.id, kept, placed_at=self.clock())
+        left = [t for t in batch.tries if t.upstream_file == kept and t.upstream_batch in ("", UNKNOWN)]
+        tries = tuple(replace(t, upstream_file="", upstream_batch="") if t in left else t for t in batch.tries)
+        asked_at = self.clock() if any(t.upstream_batch for t in left) else 0.0
+        placement = Placement(deployment.resource, deployment.id, kept, placed_at=self.clock(), asked_at=asked_at)
         return replace(batch, placement=placement, tries=tries)
 
     async def _moves_on(self, batch: Batch, failed: UpstreamFailed, this: Round, *, resumed: bool) -> bool:
@@ -227,9 +231,11 @@ class Placer:
         assert placement is not None
         file_id, ready = placement.upstream_file, False
         if file_id:
-            told = await there.find_batch(file_id, placement.placed_at)
-            if told is not None and (resumed or not told.ended):
+            told = await there.find_batch(file_id, batch.created_at, _left(batch))
+            if told is not None and told.status not in _STOPPED and (resumed or told.status != "failed"):
                 return await self._is_there(claim, file_id, told), told
+            if self.clock() - placement.asked_at < SHOWN_SECONDS:
+                return None
         else:
             name = filename(batch, placement)
             file = await there.find_file(name, placement.placed_at) if resumed else None
@@ -237,14 +243,16 @@ class Placer:
                 file = await there.upload(name, BatchInput(self.registry, self.files, batch, there))
             file_id, ready = file.id, file.ready
             batch = await advance(self.rows, claim, lambda b: self._seen(b, upstream_file=file_id))
-            if batch.status != "validating":
-                return None
         if not ready:
             file = await there.file(file_id)
             if file.broken:
                 raise Refused(400, ApiError(400, "The input file could not be taken in.", code="file_refused"))
             if not file.ready:
+                await advance(self.rows, claim, self._seen)
                 return None
+        batch = await advance(self.rows, claim, lambda b: self._seen(b, asked_at=self.clock()))
+        if batch.status != "validating":
+            return None
         told = await there.create(file_id, endpoint_there(batch, there))
         return await self._is_there(claim, file_id, told), told
 
@@ -256,7 +264,7 @@ class Placer:
             await self.rows.refer(UPSTREAM_BATCH, told.id, claim.batch_id)
         return await advance(self.rows, claim, edit)
 
-    def _seen(self, batch: Batch, **changed: str) -> Batch:
+    def _seen(self, batch: Batch, **changed: Any) -> Batch:
         assert batch.placement is not None
         return replace(batch, placement=replace(batch.placement, seen_at=self.clock(), **changed))
 
@@ -267,6 +275,11 @@ class Placer:
             return
         message = "No deployment takes this batch. Ask your platform team why."
         await self._fail(claim, this.errors[0] if this.errors else (_error("no_deployment_available", message),))
+
+
+def _left(batch: Batch) -> set[str]:
+    """Batches that were left behind at resources, by their ids there."""
+    return {each.upstream_batch for each in batch.tries}
 
 
 def _unreadable(error: NoBlob | ApiError) -> tuple[Json, ...]:

@@ -68,6 +68,12 @@ class Placement:
     placed_at: float = 0.0
     seen_at: float = 0.0
     """When the resource last answered."""
+    asked_at: float = 0.0
+    """When the resource was asked to make it."""
+    silent_since: float = 0.0
+    """Since when the resource tells nothing of it; 0: it did when it was last asked."""
+    ended_at: float = 0.0
+    """When it ended there, as was told first: it does not change any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,9 @@ def alive(now: float) -> bytes:
     return mark(at=now)
 
 
-def left(now: float) -> bytes:
-    """Whoever ran it has stopped in good order."""
-    return mark(left=1, at=now)
+def left(now: float, idle: int = 0) -> bytes:
+    """Whoever ran it has stopped in good order. idle: how many runs in a row have had no answer, for want of room."""
+    return mark(left=1, at=now, **({"idle": idle} if idle else {}))
 
 
 def over(now: float) -> bytes:
@@ -100,6 +100,8 @@ class ChunkState:
     taker: int = 0
     """How often the message of who runs it had been taken; 0: nobody does."""
     takes: int = 0
+    idle: int = 0
+    """Runs in a row that had no answer."""
     closed: bool = False
     lone: int = -1
     """The line that was run by itself last."""
@@ -146,6 +148,7 @@ class ChunkState:
             self.lone = int(said["alone"])
         elif "left" in said:
             self.taker = self.alone = 0
+            self.idle = int(said.get("idle", 0))
         elif "unasked" in said:
             self.alone = 0
         elif "given" in said:
@@ -165,7 +168,10 @@ class ChunkState:
 
     @property
     def figures(self) -> Figures:
+        """What `records` come to: nothing before a line has had its answer."""
         found = Figures()
+        if not any(tally.calls for tally in self.tallies.values()):
+            return found
         for tally in self.tallies.values():
             found = found.plus(tally.figures)
         return found

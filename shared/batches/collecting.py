@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -56,19 +57,17 @@ class Collected:
     def _line(self, line: bytes) -> bytes:
         if not line.strip():
             return b""
-        try:
-            row: Any = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            row = None
+        row = _read(line)
         if not isinstance(row, dict):
             return line + b"\n"
-        return orjson.dumps(self._row(cast("Json", row)), option=orjson.OPT_APPEND_NEWLINE)
+        return _written(self._row(cast("Json", row)))
 
     def _row(self, row: Json) -> Json:
         custom_id, answer, error = row.get("custom_id"), row.get("response"), row.get("error")
-        if isinstance(answer, dict):
+        if isinstance(answer, dict) and answer:
             answer = self._answer(cast("Json", answer))
         else:
+            answer = None
             self.failed += 1
         made = {"id": line_id(self.batch_id, str(custom_id)), "custom_id": custom_id, "response": answer}
         return {**made, "error": redact_deep(error, self.hide) if isinstance(error, dict) else None}
@@ -100,6 +99,24 @@ class Collected:
             body["model"] = self.alias
         seal_ids(body, self.seal)
         return _batch_tier(read_usage(body.get("usage")) or read_anthropic_usage(body.get("usage")))
+
+
+def _read(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(line)  # it takes half a surrogate pair, where an answer was cut within a sign
+    except (ValueError, RecursionError):
+        return None
+
+
+def _written(row: Json) -> bytes:
+    try:
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # half a surrogate pair, or more than 254 levels
+        return json.dumps(row, separators=(",", ":")).encode() + b"\n"
 
 
 def line_id(batch_id: str, custom_id: str) -> str:

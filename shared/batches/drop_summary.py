@@ -66,7 +66,8 @@ def _answered(batch: Batch) -> str:
     if batch.completed == batch.lines:
         return "the one line was answered" if batch.lines == 1 else f"all {_lines(batch.lines)} were answered"
     failed = f", {batch.failed:,} failed" if batch.failed else ""
-    return f"{batch.completed:,} of {_lines(batch.lines)} {'was' if batch.completed == 1 else 'were'} answered{failed}"
+    verb = "was" if 1 in (batch.completed, batch.lines) else "were"
+    return f"{batch.completed:,} of {_lines(batch.lines)} {verb} answered{failed}"
 
 
 def _lines(count: int) -> str:

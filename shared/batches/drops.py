@@ -39,6 +39,7 @@ _CHANGES = 5
 """How often one message follows a blob that is written again and again; the last version has an event of its own."""
 _LOST = "\ufffd"
 """What Event Grid writes for a letter outside the basic plane."""
+_OUTSIDE = "[\U00010000-\U0010ffff\ufffd]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ class Drops:
         return [found for drop in drops if _LOST in drop.blob for found in await self._like(drop)]
 
     async def _like(self, drop: DropName) -> list[DropName]:
-        shape = re.compile(".+".join(map(re.escape, re.split(f"{_LOST}+", drop.blob))), re.DOTALL)
+        # one letter is told as one or two of these; no other letters, so that no name takes long to compare
+        shape = re.compile(re.sub(f"{_LOST}+", lambda lost: f"{_OUTSIDE}{{1,{len(lost[0])}}}", re.escape(drop.blob)))
         names = [facts.name async for facts in self.folder.list(drop.blob.partition(_LOST)[0])]
         return [found for name in names if shape.fullmatch(name) and (found := drop_name(name))]
 
@@ -177,7 +179,7 @@ class Drops:
     ) -> KeptFile:  # fmt: skip
         """Raises ApiError, Unreadable, NoBlob."""
         if not facts.size:
-            raise Unreadable("The file is empty. Write one request into each line.")
+            raise Unreadable("The file is empty. Write one request on each line.")
         alias = metadata.get("model", "").strip()
         if not drop.is_csv:
             return await self.files.take(self.folder.read(drop.blob), principal, drop.file, alias=alias)
@@ -203,6 +205,10 @@ class Drops:
             if there.size > _LARGEST_TEMPLATE:
                 raise Unreadable(f"The template {name} is larger than 1 MiB. A template is one line of a batch.")
             return read_template(name, b"".join([piece async for piece in self.folder.read(name)])), name
+        if not names:
+            raise Unreadable(
+                "The blob's metadata (template) leads out of templates/. Name a blob there; drop it again."
+            )
         raise Unreadable(
             f"There is no template that says what becomes of the rows. Write {' or '.join(names)}, or name another one "
             "in the blob's metadata (template); then drop the file again."
@@ -243,7 +249,7 @@ class Drops:
         except NoBlob:
             return True
         await self.folder.write(drop.reason, _once(text.encode()), "text/plain; charset=utf-8")
-        self.log.warning("a dropped file was rejected", file=drop.file, reason=why)
+        self.log.warning("a dropped file was rejected: the reason lies beside it", file=drop.file)  # it quotes the file
         return await self._removed(drop, facts)
 
 

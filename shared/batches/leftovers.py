@@ -68,7 +68,8 @@ class Leftovers:
         batch_id = left.upstream_batch
         if batch_id == UNKNOWN:
             told = await there.find_batch(left.upstream_file, batch.created_at)
-            if told is None:
+            now = await self.rows.get(batch.id)
+            if told is None or now is None or left not in now.tries:  # the batch was placed there again
                 return
             batch_id = told.id
         told = await there.batch(batch_id)

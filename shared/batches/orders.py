@@ -15,6 +15,7 @@ from shared.endpoints import ENDPOINTS, Endpoint
 from shared.principals import Principal
 from shared.transform import answering
 from shared.types import Json
+from shared.wishes import REGION_HEADERS
 
 CALLBACK_HEADER = "x-tollgate-callback-url"
 BY_URL: Mapping[str, Endpoint] = {f"/{ENDPOINTS[name].path}": ENDPOINTS[name] for name in sorted(BATCHED)}
@@ -47,6 +48,12 @@ def read_order(body: Json, headers: Mapping[str, str]) -> Order:
     if body["completion_window"] != "24h":
         raise errors.bad_request(
             "The only 'completion_window' is '24h'.", param="completion_window", code="invalid_value"
+        )
+    if any(headers.get(name) for name in REGION_HEADERS):
+        raise errors.bad_request(
+            "A batch runs in whatever region its model is in. Name a model in the lines that is in the region you "
+            "mean, and leave out x-tollgate-region.",
+            code="region_not_served",
         )
     return Order(
         endpoint=str(body["endpoint"]),

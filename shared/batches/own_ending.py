@@ -136,8 +136,8 @@ class OwnEnding:
     async def _good(self, batch: Batch, chunks: Sequence[Chunk], hold: _Hold) -> AsyncIterator[bytes]:
         for chunk in chunks:
             if chunk.completed:
-                await hold.keep()
                 async for head, line in ChunkBlob(self.folder, blob_of(batch.id, chunk.number)).results():
+                    await hold.keep()  # with large answers one chunk may take longer than the claim lasts
                     if head["s"] < 400:
                         yield line
 
@@ -155,6 +155,7 @@ class OwnEnding:
             indexes: set[int] = set()
             if answered:
                 async for head, line in ChunkBlob(self.folder, blob_of(batch.id, stretch.number)).results():
+                    await hold.keep()
                     indexes.add(head["i"])
                     if head["s"] >= 400:
                         yield line

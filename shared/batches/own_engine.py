@@ -29,8 +29,9 @@ BUSY_SECONDS = 10.0
 STALE_SECONDS = 3600.0
 """Nothing was heard of any chunk for so long: its messages are sent again."""
 MOST_GIVEN_UP = 2
-_LATE = 64
-"""The last chunks see whether they were the last; of the others, only those that were taken more than once."""
+_LATE, _SLOW_SECONDS = 64, 20.0
+"""The last chunks see whether they were the last; of the others, only those that were taken more than once, or took so
+long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +140,17 @@ class OwnEngine:
         if not await blob.take(tries, self.clock()):
             if not blob.state.closed:
                 return await self._again(batch_id, chunk, BUSY_SECONDS)
+            if blob.state.takes > 1:  # one who had lost it may have said later that less of it is through
+                await self._ending.settle(batch, chunk, blob)
             return await self._is_last(batch, chunk, blob, looking)
         batch = await self._running(batch_id)  # it may have ended before the chunk was ours, and then is not to run
         if batch is None:
             return
-        lines = await self._lines(batch, stretch)
+        began, lines = self.clock(), await self._lines(batch, stretch)
         if not await self._spare_the_process(blob, lines):
             return await self._again(batch_id, chunk, BUSY_SECONDS)
         run = ChunkRun(
-            batch, endpoint_for(batch), lines, blob, self.lines, await self.payers.find(batch.payer),
+            batch, endpoint_for(batch), lines, blob, self.lines, partial(self.payers.find, batch.payer),
             careful=tries >= CAREFUL_FROM or blob.state.given > 0,
             still_runs=partial(self._still_runs, batch_id),
             progressed=partial(self._progressed, batch_id, chunk, blob),
@@ -155,7 +158,7 @@ class OwnEngine:
         )  # fmt: skip
         match await run.go():
             case "done":
-                await self._through(batch, chunk, blob, looking)
+                await self._through(batch, chunk, blob, looking, slow=self.clock() - began > _SLOW_SECONDS)
             case "again":
                 await self._again(batch_id, chunk, run.pause)
             case "lost":  # to another message of the same chunk, or so it seems
@@ -187,14 +190,16 @@ class OwnEngine:
             blob.state.fresh = False
             await self.rows.put_chunks(batch_id, [blob.state.chunk(chunk, done=False)])
 
-    async def _through(self, batch: Batch, chunk: int, blob: ChunkBlob, looking: Looking) -> None:
+    async def _through(self, batch: Batch, chunk: int, blob: ChunkBlob, looking: Looking, *, slow: bool) -> None:
         """Every line has its answer."""
         await self._ending.settle(batch, chunk, blob)
         await blob.close(self.clock())  # should its message come again, there is nothing to do
-        await self._is_last(batch, chunk, blob, looking)
+        await self._is_last(batch, chunk, blob, looking, slow=slow)
 
-    async def _is_last(self, batch: Batch, chunk: int, blob: ChunkBlob, looking: Looking) -> None:
-        if chunk < batch.chunks - _LATE and blob.state.takes == 1:
+    async def _is_last(
+        self, batch: Batch, chunk: int, blob: ChunkBlob, looking: Looking, *, slow: bool = False
+    ) -> None:
+        if chunk < batch.chunks - _LATE and blob.state.takes == 1 and not slow:
             return
         done = sum(each.done for each in await self.rows.chunks(batch.id))
         if batch.chunks == 0 or done >= batch.chunks:  # 0: it began a moment ago, and its row did not say yet

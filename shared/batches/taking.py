@@ -55,7 +55,8 @@ class Taking:
             raise BadLine(
                 reader.nameless_line,
                 "missing_required_parameter",
-                "'body.model' is missing. Write the model there, or name it by the field 'model' of the upload.",
+                "'body.model' is missing. Write the model there, or name it by the field 'model' of the upload "
+                "(of a dropped file: by its metadata 'model').",
                 "body.model",
             )
         if not reader.alias:

@@ -88,7 +88,7 @@ def read_status(said: Any) -> Status | None:
 
 
 def public_errors(errors: tuple[Json, ...], hide: Mapping[str, str]) -> tuple[Json, ...]:
-    """As a client may see them. hide: names, and what stands in their place."""
+    """As a client may see them, one at least. hide: names, and what stands in their place."""
     return tuple(
         {
             "code": _text(error.get("code")) or "batch_failed",
@@ -96,7 +96,7 @@ def public_errors(errors: tuple[Json, ...], hide: Mapping[str, str]) -> tuple[Js
             "line": error.get("line") if isinstance(error.get("line"), int) else None,
             "param": _text(error.get("param")) or None,
         }
-        for error in errors[:MOST_ERRORS]
+        for error in errors[:MOST_ERRORS] or ({},)
     )
 
 

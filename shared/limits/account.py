@@ -25,7 +25,8 @@ from shared.limits.periods import ENDLESS
 DEAD_SECONDS = 300.0
 """An entry that was not seen for so long belongs to a process that is gone."""
 _KEPT = 86400.0
-_MOST_KEPT = 50
+_MOST_KEPT, _MOST_WORKS = 50, 200
+"""Closed entries, and charged works. A text column holds 32,000 characters: about 400 names."""
 
 
 @dataclass(slots=True)
@@ -98,6 +99,7 @@ class BudgetRow:
             return False
         self.base += nanos
         self.gone[work] = (nanos, round(now, 3))
+        self._forget(now)
         return True
 
     def tidy(self, now: float) -> None:
@@ -105,8 +107,13 @@ class BudgetRow:
         for name, entry in list(self.held.items()):
             if now - entry.seen > DEAD_SECONDS and entry.granted <= entry.spent:
                 self.close(name, entry.spent, now)
-        fresh = [(when, name) for name, (_, when) in self.gone.items() if now - when < _KEPT]
-        kept = {name for _, name in sorted(fresh)[-_MOST_KEPT:]}
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        """Of each kind the newest of a day stay: many works must not push out the entries."""
+        fresh = sorted((when, name) for name, (_, when) in self.gone.items() if now - when < _KEPT)
+        entries, works = ([name for _, name in fresh if ("|" in name) is entry] for entry in (True, False))
+        kept = {*entries[-_MOST_KEPT:], *works[-_MOST_WORKS:]}
         self.gone = {name: gone for name, gone in self.gone.items() if name in kept}
 
 

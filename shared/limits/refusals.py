@@ -18,7 +18,11 @@ from shared.types import RawHeaders
 
 _RATES: Mapping[Kind, str] = {"requests": "requests per minute", "tokens": "tokens per minute"}
 HELD_SECONDS = 1
-_HELD = "What is left is reserved for calls under way, which mostly cost less. Retry in a moment, or set a lower max_tokens. "
+"""When to try again for money that calls under way have reserved."""
+_HELD = (
+    "What is left is reserved for calls under way, which mostly cost less. Retry in a moment, or set a lower "
+    "max_tokens. "
+)
 _BUDGETS: Mapping[Kind, str] = {"day": "daily budget", "month": "monthly budget", "total": "total budget"}
 
 

@@ -141,9 +141,12 @@ def _add_output(command: argparse.ArgumentParser, row: Operation, *, paged: bool
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0.1 <= seconds <= 3600:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError("write seconds: a number from 0.1 to 3600")
     return seconds
 
 

@@ -87,7 +87,7 @@ async def _carry_out(options: argparse.Namespace, operation: Operation, context:
     values = values_of(options, operation)
     if getattr(options, "watch", False):
         if getattr(options, "csv", False):
-            raise UsageError("--watch has no CSV: write --json, or leave it away.")
+            raise UsageError("--watch has no CSV: write --json, or leave out --csv.")
         ask = partial(_perform, options, operation, values, context)
         told = await watch(operation, ask, every=options.every, as_json=options.json)
         if options.json or is_list(operation.answers):

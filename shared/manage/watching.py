@@ -25,6 +25,7 @@ MOST_FAILURES = 10
 RATE_SECONDS = 60.0
 """Lines per second are those of the last minute."""
 _LEAST_BAR, _MOST_BAR = 10, 40
+_LEAST_NAME = 9
 
 
 @dataclass(slots=True)
@@ -126,11 +127,17 @@ def drawn(one: Progress, per_second: float, width: int, *, ascii_only: bool = Fa
         facts.append(f"{one.failed:,} failed")
     if per_second and not one.over:
         facts += [f"{per_second:,.1f} a second", f"{_clock((one.of - one.done) / per_second)} left"]
+        if len("  ".join(facts)) + _LEAST_BAR + _LEAST_NAME + 6 > width:
+            del facts[-2]  # how long it takes is asked for more often than how fast it is
     text = "  ".join(facts)
-    long = max(_LEAST_BAR, min(_MOST_BAR, width - len(one.name) - len(text) - 6))
+    on, off, cut = ("#", "-", "..") if ascii_only else ("█", "░", "…")
+    name = one.name
+    room = max(_LEAST_NAME, width - len(text) - _LEAST_BAR - 6)
+    if len(name) > room:  # ids begin alike: their ends tell them apart
+        name = cut + name[len(cut) - room :]
+    long = max(_LEAST_BAR, min(_MOST_BAR, width - len(name) - len(text) - 6))
     full = int(long * share)
-    on, off = ("#", "-") if ascii_only else ("█", "░")
-    return f"{one.name}  [{on * full}{off * (long - full)}] {text}"[:width]
+    return f"{name}  [{on * full}{off * (long - full)}] {text}"[:width]
 
 
 def _clock(seconds: float) -> str:

@@ -140,10 +140,11 @@ def _places(value: Any, *, answer: bool, talk: bool = False) -> Iterator[_Place]
     while todo:
         path, below, node = todo.pop()
         if isinstance(node, list):
+            holds_ids = below in ID_FIELDS or (below == "id" and not (talk and _OF_TALK.isdisjoint(path[-2:-1])))
             for index, item in enumerate(node):
                 if isinstance(item, (dict, list)):
                     todo.append(((*path, index), below, item))
-                elif item and isinstance(item, str) and (below in ID_FIELDS or below == "id"):
+                elif item and isinstance(item, str) and holds_ids:
                     yield path, node, index
             continue
         if not isinstance(node, dict):

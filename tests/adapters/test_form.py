@@ -19,8 +19,8 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 
 from shared.adapters.form import MultipartForm, open_form
 from shared.adapters.form_parser import MOST_PARTS, MOST_TEXT, temporary_file
-from shared.adapters.web import ClientGone
 from shared.errors import ApiError, bad_request
+from shared.ports import ClientGone
 
 BOUNDARY = "X-boundary"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"

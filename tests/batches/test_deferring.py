@@ -135,6 +135,8 @@ def test_what_cannot_be_put_off(stack: Stack, key: Key) -> None:
     ):
         answer = stack.post(key, body, headers={"x-tollgate-defer": header})
         assert answer.json()["error"]["code"] == code
+    there = stack.post(key, ask("hi"), headers={"x-tollgate-defer": "true", "x-tollgate-region": "eu"})
+    assert there.json()["error"]["code"] == "not_deferrable"
     assert stack.post(key, ask("hi", service_tier="default"), headers={"x-tollgate-defer": "false"}).status_code == 200
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import socket
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -110,6 +111,22 @@ def test_refused_file_leaves_nothing(
     assert list(client.files.list()) == []
 
 
+def test_upload_that_breaks_off_leaves_nothing(stack: Stack, key: Key, client: OpenAI, azurite: Any) -> None:
+    before = blobs(azurite.connection_string)
+    rows = jsonl(*(line(str(n)) for n in range(40_000)))  # several blocks
+    request = httpx.Request(
+        "POST", stack.url + "/v1/files", data={"purpose": "batch"}, files={"file": rows}, headers=key.bearer
+    )
+    body = request.read()
+    head = "POST /v1/files HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    with socket.create_connection((request.url.host, request.url.port or 80)) as connection:
+        connection.sendall(head.encode() + b"\r\n" + body[: len(body) * 9 // 10])
+    (event,) = stack.usage(key, 1)
+    assert (event["status"], event["outcome"]) == (499, "client_closed")
+    assert blobs(azurite.connection_string) == before
+    assert list(client.files.list()) == []
+
+
 def test_lines_without_a_model_and_keys_with_few(stack: Stack, client: OpenAI) -> None:
     nameless = jsonl(line("a", body={"messages": []}))
     with pytest.raises(BadRequestError, match=r"Line 1: 'body.model' is missing"):
@@ -145,6 +162,14 @@ def test_ids_are_good_for_batches_alone_and_for_their_owner(stack: Stack, client
     made = client.files.create(file=("a.jsonl", GOOD), purpose="batch").id
     with pytest.raises(BadRequestError, match="good for batches only"):
         client.vector_stores.create(file_ids=[made])
+    chat: Any = [{"role": "user", "content": [{"type": "file", "file": {"file_id": made}}]}]
+    for use in (
+        lambda: client.chat.completions.create(model="gpt-4o", messages=chat),
+        lambda: client.fine_tuning.jobs.create(model="gpt-4o", training_file=made),
+        lambda: client.vector_stores.files.create(client.vector_stores.create().id, file_id=made),
+    ):
+        with pytest.raises(BadRequestError, match="good for batches only"):
+            use()
     named = jsonl(line("a", body={**ask("hi"), "messages": [{"role": "user", "content": [
         {"type": "file", "file": {"file_id": made}}]}]}))  # fmt: skip
     with pytest.raises(BadRequestError, match="Line 1: It names a file with the purpose 'batch'"):

@@ -210,11 +210,9 @@ def test_ids_of_others_are_none(client: OpenAI, stack: Stack, ready: tuple[Key, 
     own = upload(client)
     with stack.openai(ready[0]) as theirs:
         batch = create(theirs, ready[1])
-    other = client.files.create(file=("a.txt", b"x"), purpose="assistants").id
     calls = [
         lambda: create(client, ready[1]),
         lambda: create(client, batch.id),
-        lambda: create(client, other),
         lambda: client.batches.retrieve(batch.id),
         lambda: client.batches.cancel(batch.id),
         lambda: client.batches.retrieve(own),
@@ -234,12 +232,15 @@ def test_deleted_input_makes_no_batch(client: OpenAI) -> None:
         create(client, file_id)
 
 
-def test_output_is_no_input(client: OpenAI) -> None:
+def test_files_of_other_purposes_are_no_input(client: OpenAI) -> None:
     done = ended(client, create(client, upload(client)))
     assert done.output_file_id
-    with pytest.raises(APIStatusError) as refused:
-        create(client, done.output_file_id)
-    assert (refused.value.status_code, refused.value.code) == (400, "wrong_purpose")
+    other = client.files.create(file=("a.txt", b"x"), purpose="assistants").id
+    for file_id in (done.output_file_id, other):
+        with pytest.raises(APIStatusError, match="purpose 'batch'") as refused:
+            create(client, file_id)
+        error: Any = refused.value.body
+        assert (refused.value.status_code, error["code"], error["param"]) == (400, "wrong_purpose", "input_file_id")
 
 
 def test_key_that_may_not_ask_makes_no_batch(stack: Stack, client: OpenAI, fake: FakeAzure) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.manage.cli import parser
 from shared.manage.context import CommandError
 from shared.manage.watching import MOST_FAILURES, Pace, Screen, drawn, watch
 from shared.operations.operation import Progress
@@ -53,6 +54,9 @@ def test_a_bar_says_how_far_it_is() -> None:
     assert line.endswith("]  62%  3,100 of 5,000  in_progress  12 failed  84.0 a second  0:22 left")
     bar = line.partition("[")[2].partition("]")[0]
     assert (bar.count("█"), bar.count("░")) == (int(len(bar) * 0.62), len(bar) - int(len(bar) * 0.62))
+    one = Progress("batch_01a20a5eab27c13e5b2aadf87822ef0f", 3100, 0, 5000, "in_progress", over=False)
+    narrow = drawn(one, 84.0, 80)
+    assert narrow == "…13e5b2aadf87822ef0f  [██████░░░░]  62%  3,100 of 5,000  in_progress  0:22 left"
     plain = drawn(Progress("b", 5, 0, 10, "in_progress", over=False), 0.0, 80, ascii_only=True)
     assert plain.isascii()
     assert "left" not in plain
@@ -67,6 +71,13 @@ def test_a_line_never_is_longer_than_the_terminal(width: int, done: int, of: int
     assert len(line) <= width
     if width == 400:
         assert ("100%" in line) is (over or done >= of > 0)
+
+
+def test_how_often_is_said_in_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in ("0", "often"):
+        with pytest.raises(SystemExit):
+            parser().parse_args(["batches", "list", "--watch", "--every", wrong])
+        assert "--every: write seconds: a number from 0.1 to 3600" in capsys.readouterr().err
 
 
 def test_lines_a_second_are_those_of_the_last_minute() -> None:

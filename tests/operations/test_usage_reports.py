@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -15,7 +15,7 @@ from shared.errors import ApiError
 from shared.money import NANOS, from_usd
 from shared.operations.calls import CallsAsked, calls_list
 from shared.operations.compaction import CompactReport, compact_day
-from shared.operations.usage import Figures, UsageAsked, UsageRow, UsageTold, usage
+from shared.operations.usage import OPERATIONS, Dimension, Figures, UsageAsked, UsageRow, UsageTold, usage
 from shared.types import UsageRecord
 from tests.support import books
 from tests.support.desk import READER, TestDesk, desk_at
@@ -108,6 +108,11 @@ def test_every_dimension_and_some_pairs(play: Callable[[Work], None]) -> None:
             assert told.next == ""
 
     play(work)
+
+
+def test_every_dimension_is_a_column_of_the_table() -> None:
+    (row,) = [row for row in OPERATIONS if row.name == "usage"]
+    assert set(get_args(Dimension)) <= set(row.columns)
 
 
 def test_filters(play: Callable[[Work], None]) -> None:

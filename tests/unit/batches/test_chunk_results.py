@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.batches import chunk_results
-from shared.batches.batch import Batch, Payer
+from shared.batches.batch import Batch, Figures, Payer
 from shared.batches.chunk_blob import ALIVE_SECONDS, ChunkBlob
-from shared.batches.chunk_results import Result
+from shared.batches.chunk_results import ChunkState, Result
 from shared.ports import StoreUnavailable
 from tests.support.chunks import MemoryFolder, used
 
@@ -152,3 +152,14 @@ def test_an_answer_counts_once_wherever_the_process_ended(ends: list[tuple[int, 
     assert state.answered == set(range(lines))
     (tally,) = state.tallies.values()
     assert (tally.calls, tally.cost.nanos) == (lines, 7 * lines)
+
+
+def test_what_a_line_has_used_is_told_once_the_ledger_has_it() -> None:
+    """A bad answer may have used something. Before any line of the chunk has its answer there is no record of it."""
+    state = ChunkState()
+    state.take(chunk_results.tried(0, NOW, used("one", input_tokens=5)))
+    assert (state.records(a_batch(), 0), state.figures) == ([], Figures())
+    state.take(Result(0, 200, b"{}", used("two", input_tokens=3)).entry(NOW))
+    (record,) = state.records(a_batch(), 0)
+    assert record.usage.input_tokens == state.figures.input_tokens == 8
+    assert record.cost.nanos == state.figures.cost_nanos == 14

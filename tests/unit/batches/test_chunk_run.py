@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -36,7 +36,7 @@ class Scene:
     told: ToldLines = field(default_factory=ToldLines)
     folder: MemoryFolder = field(default_factory=MemoryFolder)
     runs: Callable[[], bool] = lambda: True
-    principal: Principal | None = WHO
+    payer: Callable[[], Principal | None] = lambda: WHO
     careful: bool = False
     log: Log = field(default_factory=Log)
     tries: int = 0
@@ -57,10 +57,13 @@ class Scene:
         async def progressed() -> None:
             return None
 
+        async def payer() -> Principal | None:
+            return self.payer()
+
         batch = a_batch(lines=self.count, expires_at=self.now + 1e9)
         self.run = ChunkRun(
-            batch, endpoint_for(batch), lines(self.count), blob, self.told, self.principal, self.careful, runs,
-            progressed, self.log, self.clock,
+            batch, endpoint_for(batch), lines(self.count), blob, self.told, payer, self.careful, runs, progressed,
+            self.log, self.clock,
         )  # fmt: skip
         return await self.run.go()
 
@@ -96,6 +99,20 @@ def test_every_line_is_asked_and_kept_as_the_api_tells_it() -> None:
         "error": None,
     }
     assert scene.told.bodies[0] == {"text": "t0", "model": "gpt-4o"}
+
+
+def test_of_large_answers_fewer_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_run, "MOST_COMING", 4000)
+    scene = Scene(40)
+
+    def say(text: str) -> Any:
+        if int(text[1:]) > 2 * chunk_run.FIRST_WIDTH:
+            assert scene.told.at_once <= 2
+        return replace(good(text), body={"image": "x" * 1500})
+
+    scene.told.say = say
+    assert asyncio.run(scene.go()) == "done"
+    assert set(_statuses(scene).values()) == {200}
 
 
 def test_what_asked_for_the_batch_goes_no_further() -> None:
@@ -156,6 +173,64 @@ def test_without_room_for_long_the_place_is_given_away_and_the_next_run_goes_on(
     assert asyncio.run(scene.go()) == "done"
     assert sorted(scene.told.asked) == [f"t{n}" for n in range(2, 10)]
     assert len(scene.kept()) == 10
+
+
+def test_a_chunk_without_any_room_gives_its_place_away_at_once_and_comes_back_ever_later() -> None:
+    """However soon the refusals say that there may be room: other batches have some, and wait for a place."""
+    scene = Scene(10)
+    scene.told.say = lambda _: bad(429, retry_after=chunk_run.FIRST_PATIENCE + 0.5)
+    pauses: list[float] = []
+    for _ in range(3):
+        assert asyncio.run(scene.go()) == "again"
+        assert scene.run is not None
+        pauses.append(scene.run.pause)
+    assert pauses == [5.0, 10.0, 20.0]
+    assert len(scene.told.asked) == 3 * chunk_run.FIRST_WIDTH
+    scene.told.say = lambda text: good(text) if text == "t0" else bad(429, retry_after=60.0)
+    assert asyncio.run(scene.go()) == "again"
+    scene.told.say = lambda _: bad(429, retry_after=3.0)
+    assert asyncio.run(scene.go()) == "again"
+    assert scene.run
+    assert scene.run.pause == 5.0
+
+
+def test_room_that_is_always_a_moment_away_is_not_waited_for_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_run, "FIRST_PATIENCE", 0.05)
+    scene = Scene(1)
+    scene.told.say = lambda _: bad(429, retry_after=0.02)
+    assert asyncio.run(scene.go()) == "again"
+    assert 1 < len(scene.told.asked) < 6
+
+
+def test_a_key_that_is_revoked_while_a_chunk_runs_pays_for_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_run, "PAYER_SECONDS", 0.0)
+    scene = Scene(30)
+    scene.told.gate = gate = asyncio.Event()
+
+    def payer() -> Principal | None:
+        if not scene.told.asked:
+            return WHO
+        gate.set()
+        return None
+
+    scene.payer = payer
+    assert asyncio.run(scene.go()) == "done"
+    assert len(scene.told.asked) == chunk_run.FIRST_WIDTH
+    codes = [line["error"]["code"] for line in scene.kept().values() if line["error"]]
+    assert codes == ["key_gone"] * (30 - chunk_run.FIRST_WIDTH)
+
+
+def test_a_look_that_storage_does_not_answer_costs_no_call_that_is_under_way() -> None:
+    scene = Scene(chunk_run.FIRST_WIDTH)
+    scene.told.gate = gate = asyncio.Event()
+
+    def runs() -> bool:
+        gate.set()
+        raise StoreUnavailable("down")
+
+    scene.runs = runs
+    assert asyncio.run(scene.go()) == "done"
+    assert len(scene.told.asked) == len(scene.kept()) == chunk_run.FIRST_WIDTH
 
 
 def test_a_refusal_that_lasts_longer_than_the_batch_is_its_answer() -> None:
@@ -226,7 +301,7 @@ def test_who_has_lost_the_chunk_stops() -> None:
 
 
 def test_without_a_key_the_rest_gets_an_error_that_says_so() -> None:
-    scene = Scene(3, principal=None)
+    scene = Scene(3, payer=lambda: None)
     assert asyncio.run(scene.go()) == "done"
     assert scene.told.asked == []
     assert {line["error"]["code"] for line in scene.kept().values()} == {"key_gone"}

@@ -87,7 +87,7 @@ def test_json_cells_are_values() -> None:
     assert first["body"] == {"model": "m", "max_tokens": 5, "stop": ["a", 1]}
     assert second["body"] == {"model": "m", "max_tokens": None, "stop": None}
     for wrong in (b"five", b"[" * 300 + b"]" * 300):
-        assert "Line 3: the cell of \"most\" holds '" in complaint(b"most;stop\n1;2\n" + wrong + b";2\n", template)
+        assert 'Line 3: the cell of "most" holds \'' in complaint(b"most;stop\n1;2\n" + wrong + b";2\n", template)
 
 
 def test_the_line_of_a_row_is_known() -> None:
@@ -122,7 +122,7 @@ def test_what_is_wrong_is_told_with_its_line(data: bytes, words: tuple[str, ...]
 def test_a_row_is_never_cut_in_two() -> None:
     """Old line ends (a lone carriage return) are read, as long as all can be held until the end."""
     assert list(map(said, run(b"text\rone\rtwo", size=4))) == ["Say: one", "Say: two"]
-    with pytest.raises(Unreadable, match="Line 1: .*line feed"):
+    with pytest.raises(Unreadable, match=r"Line 1: .*line feed"):
         run(b"text\r" + b"x" * 1000 + b"\r" * (1 << 20), size=1 << 16)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.batches import lines as module
@@ -87,6 +87,19 @@ def test_what_is_wrong_is_told_with_its_line(data: bytes, code: str, param: str 
         wrong = caught.value
         assert (wrong.line, wrong.code, wrong.param) == (4, code, param)
         assert str(wrong).startswith("Line 4: ")
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b'{"a": "h\xe4"}', "Line 2: It is not UTF-8. Save the file as UTF-8."),
+        (b"{}{}", "Line 2: It is not valid JSON: unexpected content after document (column 3). Write one request"),
+    ],
+)
+def test_a_line_that_is_no_json_is_numbered_once(data: bytes, says: str) -> None:
+    with pytest.raises(BadLine) as caught:
+        read(jsonl(row()) + data)
+    assert str(caught.value).startswith(says)
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b" \r\n\n\t"])
@@ -181,6 +194,7 @@ values = st.recursive(
 
 @settings(max_examples=200)
 @given(st.dictionaries(words, values, max_size=4), st.sampled_from(["chat", "messages", "completions", "responses"]))
+@example({"id": ["file-1"]}, "chat")
 def test_no_id_is_overlooked(given_body: Json, shape: Any) -> None:
     found = list[str]()
 

@@ -109,6 +109,12 @@ def test_lives_that_are_none(life: Any) -> None:
     assert refused.value.param == "output_expires_after"
 
 
+def test_a_region_is_not_silently_left_out() -> None:
+    with pytest.raises(ApiError) as refused:
+        read_order({"endpoint": CHAT, "completion_window": "24h"}, {"x-tollgate-region": "eu"})
+    assert (refused.value.status, refused.value.code) == (400, "region_not_served")
+
+
 def test_callback_may_be_named_by_a_header() -> None:
     body = {"endpoint": "/v1/embeddings", "completion_window": "24h"}
     header = {"x-tollgate-callback-url": "https://a.example/h"}

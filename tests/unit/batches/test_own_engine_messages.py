@@ -192,6 +192,34 @@ def test_messages_that_come_twice_ask_nothing_twice(world: World) -> None:
     assert set(world.usage.once) == {f"{world.rows.batch.id}-{n:05d}" for n in range(3)}
 
 
+def test_who_comes_back_late_and_tells_less_keeps_no_batch_from_ending(world: World) -> None:
+    """He had kept an answer before he lost the chunk, and says so after the other one is through."""
+
+    async def go() -> None:
+        await world.begin()
+        world.told.say = lambda text: _dies(world, text, "t15")
+        message = world.queue.pop(1)[0]
+        with pytest.raises(Died):
+            await world.engine.run(message["batch"], message["chunk"], 1, world.looking)
+        world.folder.dead, world.told.say = False, good
+        world.queue.append((message, 2))
+        await world.work_off()
+        world.rows.batch = replace(world.rows.batch, status="in_progress", told=False)
+        world.rows.done[1] = Chunk(1, False, 3)
+        world.queue.append((message, 1))  # by which the late one, who finds that he has lost it, ends
+        await world.work_off()
+
+    asyncio.run(go())
+    assert world.rows.done[1].done
+    assert world.rows.batch.status == "completed"
+    assert sum(record.calls for record in world.usage.once.values()) == LINES
+
+
+def _dies(world: World, text: str, at: str) -> LineAnswer:
+    world.folder.dead = world.folder.dead or text == at
+    return good(text)
+
+
 def test_a_beginning_that_was_cut_short_begins_again(world: World) -> None:
     async def begun_twice() -> None:
         await world.begin()

@@ -66,7 +66,7 @@ def test_endpoints_by_url() -> None:
 # Output files.
 
 
-def collected(*rows: Any, size: int = 7) -> tuple[list[Any], Collected]:
+def collected(*rows: Any, size: int = 7, as_text: bool = False) -> tuple[list[Any], Collected]:
     """What a client sees of these rows (or bytes), which come in small pieces."""
 
     def price(usage: Usage) -> Cost:
@@ -83,7 +83,7 @@ def collected(*rows: Any, size: int = 7) -> tuple[list[Any], Collected]:
         return b"".join([piece async for piece in found.lines(pieces())]).splitlines()
 
     lines = asyncio.run(read())
-    return [orjson.loads(line) for line in lines], found
+    return [line.decode() if as_text else orjson.loads(line) for line in lines], found
 
 
 def answered(custom_id: str, body: Any, status: Any = 200, **more: Any) -> dict[str, Any]:
@@ -124,6 +124,26 @@ def test_anthropic_usage_counts_as_well() -> None:
     usage = {"input_tokens": 5, "output_tokens": 1, "cache_read_input_tokens": 3}
     _, found = collected(answered("a", {"type": "message", "usage": usage}))
     assert (found.tally.usage.input_tokens, found.tally.usage.tier) == (5, "batch")
+
+
+def test_an_answer_that_was_cut_within_a_sign_is_read_as_any_other() -> None:
+    line = orjson.dumps(answered("a", {"model": "secret", "usage": {"prompt_tokens": 4}, "text": "CUT"}))
+    rows, found = collected(line.replace(b"CUT", b"cut \\ud83d"), as_text=True)
+    assert "cut \\ud83d" in rows[0]
+    assert "secret" not in rows[0]
+    assert found.tally.usage.input_tokens == 4
+
+
+def test_an_answer_of_many_levels_is_written() -> None:
+    deep = b'{"custom_id":"a","response":{"status_code":200,"body":{"deep":' + b"[" * 300 + b"]" * 300 + b"}}}"
+    _, found = collected(deep)
+    assert found.answered == 1
+
+
+def test_an_empty_answer_is_none() -> None:
+    (row,), found = collected({"custom_id": "a", "response": {}, "error": {"code": "c", "message": "m"}})
+    assert row["response"] is None
+    assert (found.failed, found.tally.calls) == (1, 0)
 
 
 def test_what_is_no_line_goes_through() -> None:

@@ -229,6 +229,24 @@ def test_messages_say_what_until_when_and_whom_to_ask() -> None:
     assert "retry-after" not in large.headers
 
 
+def test_money_that_calls_under_way_hold_is_worth_waiting_for() -> None:
+    async def work() -> tuple[ApiError, bool]:
+        fleet, key = Fleet(1), a_key(budgets=(hard("total", 1),))
+        grant = await fleet.limiters[0].reserve(key, Need(1, 60 * CENT))
+        with pytest.raises(ApiError) as caught:
+            await fleet.call(0, key, Need(1, 60 * CENT))
+        assert grant
+        fleet.limiters[0].settle(grant, Need(1, CENT))
+        return caught.value, bool(await fleet.call(0, key, Need(1, 60 * CENT)))
+
+    error, admitted = virtually(work())
+    assert admitted
+    assert error.headers.get("x-should-retry") is None
+    assert (error.code, error.headers["retry-after"]) == ("insufficient_quota", "1")
+    assert "$0.00 of $1.00 are spent" in error.message
+    assert "reserved for calls under way" in error.message
+
+
 @pytest.mark.parametrize("back", [False, True])
 def test_a_process_taken_for_dead_that_comes_back_is_counted_once(back: bool) -> None:
     """The sweep closes its entry by what the usage totals say; the process itself knows better, and says so."""
@@ -321,6 +339,19 @@ def test_entries_of_the_idle_are_closed_and_rows_stay_small() -> None:
     assert BudgetRow.read(row.values()) == row
     row.tidy(START + 2 * DAY)
     assert (row.gone, set(row.held)) == ({}, {"x|20261123"})
+
+
+def test_a_row_stays_small_however_many_works_are_charged() -> None:
+    """A key whose use is batches alone never leases anything: nobody else tidies its row."""
+    row = BudgetRow(gone={"i1|20261123": (5, START)})
+    for n in range(1000):
+        assert row.charge(f"batch_{n:032x}", 10**12, START + n)
+        assert not row.charge(f"batch_{n:032x}", 10**12, START + n + 0.5), "found again, it counts once"
+    assert row.base == 1000 * 10**12
+    assert "i1|20261123" in row.gone, "what was closed is known as long as before"
+    assert len(row.values()["gone"]) < 32_000
+    row.charge("batch_late", 1, START + 2 * DAY)
+    assert set(row.gone) == {"batch_late"}
 
 
 def test_a_budget_that_is_taken_away_and_given_again_loses_nothing() -> None:

@@ -94,7 +94,7 @@ def play(azurite: Any, work: Callable[[Parts], Awaitable[None]]) -> None:
             callbacks = cast("Any", None)  # nothing here is called back
             api = BatchApi(catalog, registry, rows, files, index, looking, callbacks, log, desk.clock)
             retrying = Retrying(rows, files, api, TablePayers(keys, desk.clock), log, desk.clock)
-            principal = Principal(uuid.uuid4().hex * 2, "search-ci", "search", prefix="sk-a…b")
+            principal = Principal(uuid.uuid4().hex * 2, "search-night", "search", prefix="sk-a…b")
             await keys.put_key(principal)
             await work(Parts(retrying, api, files, rows, keys, log, principal))
 

@@ -192,7 +192,7 @@ async def _parts(
         TablePayers(keys, clock), work, Settling(usage, usage), log, clock, random.Random(1),
     )  # fmt: skip
     looking = Looking(rows, work, {"azure": engine}, [], log, clock)
-    principal = Principal(uuid.uuid4().hex * 2, "search-ci", "search", prefix="sk-a…b")
+    principal = Principal(uuid.uuid4().hex * 2, "search-night", "search", prefix="sk-a…b")
     await keys.put_key(principal)
     webhooks = Webhooks(rows, looking, known.webhook_secrets, NoSecrets(), log, clock)
     return Parts(engine, looking, files, rows, keys, registry, principal, work, usage, log, clock, webhooks)

@@ -56,8 +56,8 @@ def content(lines: int) -> bytes:
 
 def pieces(data: bytes) -> dict[str, float]:
     """Megabytes a second of CPU, of what is done to every byte."""
-    from shared.batches.lines import LineReader
-    from shared.batches.rewriting import Rewriter
+    from shared.batches.intake.lines import LineReader
+    from shared.batches.intake.rewriting import Rewriter
 
     def read() -> None:
         reader = LineReader(lambda public_id: public_id)
@@ -76,8 +76,8 @@ def pieces(data: bytes) -> dict[str, float]:
         rewrite()
 
     acts: dict[str, Callable[[], None]] = {
-        "check every line (shared.batches.lines)": read,
-        "rewrite model and url (shared.batches.rewriting)": rewrite,
+        "check every line (shared.batches.intake.lines)": read,
+        "rewrite model and url (shared.batches.intake.rewriting)": rewrite,
         "both": both,
     }
     return {name: max(_rate(act, len(data)) for _ in range(ROUNDS)) for name, act in acts.items()}

@@ -15,7 +15,7 @@ from aiohappyeyeballs import AddrInfoType
 from shared.adapters.dialing import Dialer
 from shared.adapters.request import Message, Origin, target_of
 from shared.adapters.transport import Transport
-from shared.batches.addresses import Place, is_public
+from shared.batches.callback_addresses import Place, is_public
 from shared.batches.callbacks import NotTaken
 from shared.errors import UpstreamFailed
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import orjson
 
-from shared.batches.azure_engine import AzureEngine
+from shared.batches.azure.engine import AzureEngine
+from shared.batches.azure.webhooks import Webhooks
 from shared.batches.callbacks import Callbacks
-from shared.batches.deferring import Deferring
-from shared.batches.drops import Drops
+from shared.batches.deferred.deferring import Deferring
+from shared.batches.dropped.drops import Drops
 from shared.batches.files import Files
 from shared.batches.looking import Looking
-from shared.batches.own_engine import OwnEngine
+from shared.batches.own.engine import OwnEngine
 from shared.batches.ports import Work
 from shared.batches.retrying import Retrying
 from shared.batches.service import BatchApi
-from shared.batches.webhooks import Webhooks
 from shared.call import Call
 from shared.here import HereAnswer
 from shared.ports import CallLog, OwnedObject

@@ -1,6 +1,6 @@
-"""Files that the gateway keeps itself: taken in line by line, listed, read, deleted. Uploads in parts are uploads.py's.
+"""Files that the gateway keeps itself: taken in line by line, listed, read, deleted. Uploads in parts are intake/uploads.py's.
 
-An input is kept as its client sent it. Who runs it rewrites what it needs (rewriting.py), as often as it is placed.
+An input is kept as its client sent it. Who runs it rewrites what it needs (intake/rewriting.py), as often as it is placed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from urllib.parse import unquote
 import orjson
 
 from shared import errors
+from shared.batches.intake.lines import BadLine, Stretch, read_index
+from shared.batches.intake.taking import Late, Taking, refused
+from shared.batches.intake.upload_fields import check_file, named_alias, seconds_in_form
+from shared.batches.intake.uploads import Uploads
 from shared.batches.kept import KEPT_SECONDS, KeptFile, content_blob, file_json, index_blob, new_id
-from shared.batches.lines import BadLine, Stretch, read_index
 from shared.batches.ports import BatchRows, BlobFolder, NoBlob
-from shared.batches.taking import Late, Taking, refused
-from shared.batches.upload_fields import check_file, named_alias, seconds_in_form
-from shared.batches.uploads import Uploads
 from shared.call import Call
 from shared.catalog import Catalog
 from shared.here import HereAnswer

@@ -76,7 +76,7 @@ def content_blob(file_id: str) -> str:
 
 
 def index_blob(file_id: str) -> str:
-    """Where the chunks of an input begin (lines.py)."""
+    """Where the chunks of an input begin (intake/lines.py)."""
     return f"files/{file_id}.index"
 
 

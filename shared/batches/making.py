@@ -6,21 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from shared.batches.azure_engine import AzureEngine
-from shared.batches.batch_storage import Containers
+from shared.batches.azure.batch_storage import Containers
+from shared.batches.azure.engine import AzureEngine
+from shared.batches.azure.output_events import OutputEvents
+from shared.batches.azure.webhooks import Webhooks
 from shared.batches.callbacks import CallbackClient, Callbacks
-from shared.batches.deferring import Deferring
+from shared.batches.deferred.deferring import Deferring
 from shared.batches.desk import Batches
-from shared.batches.drops import Drops
+from shared.batches.dropped.drops import Drops
 from shared.batches.files import Files
 from shared.batches.looking import AfterEnd, Looking
-from shared.batches.output_events import OutputEvents
-from shared.batches.own_engine import OwnEngine
+from shared.batches.own.engine import OwnEngine
 from shared.batches.ports import BatchRows, BlobFolder, Lines, Payers, Work
 from shared.batches.retrying import Retrying
 from shared.batches.service import BatchApi
 from shared.batches.settling import Settling
-from shared.batches.webhooks import Webhooks
 from shared.catalog import Catalog
 from shared.objects import Registry
 from shared.ports import CallLog, ObjectIndex, Prices, Secrets, Upstream

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from shared import errors
+from shared.batches.azure.placing import fit_for
 from shared.batches.batch import WINDOW_SECONDS, Batch, Figures, Payer, batch_json, new_batch_id
 from shared.batches.callbacks import Callbacks
 from shared.batches.files import Files
 from shared.batches.kept import KeptFile
 from shared.batches.looking import Looking
 from shared.batches.orders import Order, check_endpoint, check_rights, engine_for, payer_of, read_order
-from shared.batches.placing import fit_for
 from shared.batches.ports import BatchRows
 from shared.call import Call
 from shared.catalog import Catalog

@@ -13,9 +13,9 @@ from pydantic import Field
 from shared.adapters.batch_rows import TableBatches
 from shared.adapters.blob_folder import DROPS, FILES
 from shared.adapters.work_queue import QueueWork
-from shared.batches.drop_names import IN, drop_name
-from shared.batches.dropped_event import created_event
-from shared.batches.groups import PREFIX, overdue
+from shared.batches.deferred.groups import PREFIX, overdue
+from shared.batches.dropped.event import created_event
+from shared.batches.dropped.names import IN, drop_name
 from shared.batches.looking import Looking
 from shared.batches.ports import BlobFacts
 from shared.operations.operation import Desk, Told

@@ -17,8 +17,8 @@ from pydantic import Field
 from shared.adapters.batch_rows import TableBatches
 from shared.adapters.blob_folder import FILES, AzureFolder
 from shared.adapters.objects import TableObjects
-from shared.batches.answers import ANSWERS
 from shared.batches.batch import Batch, OpenBatch
+from shared.batches.deferred.answers import ANSWERS
 from shared.batches.kept import KEPT_SECONDS, KeptFile, KeptUpload, content_blob, index_blob
 from shared.batches.ports import BlobFacts
 from shared.objects import HERE

@@ -11,11 +11,11 @@ import pytest
 
 from local.fake_azure import FakeAzure
 from shared.batches import advancing
-from shared.batches.azure_ending import LATE_SECONDS
-from shared.batches.azure_placing import MOVE_SECONDS, UNKNOWN
+from shared.batches.azure.ending import LATE_SECONDS
+from shared.batches.azure.placer import MOVE_SECONDS, UNKNOWN
+from shared.batches.azure.placing import NOT_NOW
 from shared.batches.batch import Batch
 from shared.batches.looking import Claim
-from shared.batches.placing import NOT_NOW
 from shared.errors import UpstreamFailed
 from shared.ports import StoreUnavailable
 from shared.types import UpstreamReply, UpstreamRequest

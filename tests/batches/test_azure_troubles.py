@@ -11,11 +11,11 @@ import orjson
 import pytest
 
 from local.fake_azure import FakeAzure
-from shared.batches.azure_ending import EMPTY_SECONDS, LATE_SECONDS
-from shared.batches.azure_engine import GIVEN_UP_SECONDS
-from shared.batches.azure_placing import MOVE_SECONDS, UNKNOWN
+from shared.batches.azure.ending import EMPTY_SECONDS, LATE_SECONDS
+from shared.batches.azure.engine import GIVEN_UP_SECONDS
+from shared.batches.azure.placer import MOVE_SECONDS, UNKNOWN
+from shared.batches.azure.placing import NOT_NOW
 from shared.batches.batch import WINDOW_SECONDS, Try
-from shared.batches.placing import NOT_NOW
 from shared.errors import UpstreamFailed
 from shared.ports import Upstream
 from shared.types import UpstreamReply, UpstreamRequest

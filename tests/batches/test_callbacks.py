@@ -20,8 +20,8 @@ from openai import InvalidWebhookSignatureError, OpenAI
 
 from local.fake_azure.tls import server_context
 from shared.adapters.callback_client import SafeCallbacks
-from shared.batches.addresses import Place, place_of
 from shared.batches.batch import Batch, Payer, new_batch_id
+from shared.batches.callback_addresses import Place, place_of
 from shared.batches.callbacks import PAUSES, Callbacks, NotTaken, callback_secret, event_id, signed_headers
 from shared.errors import ApiError
 from shared.ids import Keyring

@@ -19,8 +19,8 @@ from azure.storage.queue import QueueClient
 from local.blob_events import BlobEvents
 from local.fake_azure import FakeAzure
 from shared.adapters.blob_folder import BlobFolders
-from shared.batches.batch_storage import BatchStorage
-from shared.batches.output_events import OutputEvents
+from shared.batches.azure.batch_storage import BatchStorage
+from shared.batches.azure.output_events import OutputEvents
 from shared.errors import ConfigError
 from shared.ports import StoreUnavailable
 from tests.batches.test_azure_engine import Deaf, FailingRows, asked, there

@@ -21,9 +21,9 @@ from shared.adapters.objects import TableObjects
 from shared.adapters.payers import TablePayers
 from shared.batches.batch import Batch
 from shared.batches.callbacks import Callbacks
-from shared.batches.deferring import Deferring
+from shared.batches.deferred.deferring import Deferring
+from shared.batches.deferred.groups import CallId, Group, group_at, overdue, read_call, read_group
 from shared.batches.files import Files
-from shared.batches.groups import CallId, Group, group_at, overdue, read_call, read_group
 from shared.batches.looking import Looking
 from shared.batches.service import BatchApi
 from shared.call import Call

@@ -17,13 +17,13 @@ from shared.adapters.key_store import TableKeys
 from shared.adapters.objects import TableObjects
 from shared.adapters.payers import TablePayers
 from shared.adapters.work_queue import QueueWork
+from shared.batches.azure.output_events import OutputEvents
 from shared.batches.batch import Batch, Figures
 from shared.batches.callbacks import Callbacks
-from shared.batches.dropped_event import created_event
-from shared.batches.drops import Drops
+from shared.batches.dropped.drops import Drops
+from shared.batches.dropped.event import created_event
 from shared.batches.files import Files
 from shared.batches.looking import Looking
-from shared.batches.output_events import OutputEvents
 from shared.batches.service import BatchApi
 from shared.objects import Registry
 from shared.ports import StoreUnavailable

@@ -15,8 +15,8 @@ from shared.adapters.batch_rows import TableBatches
 from shared.adapters.blob_folder import AzureFolder
 from shared.adapters.objects import TableObjects
 from shared.batches.files import Files
+from shared.batches.intake.lines import lines_of
 from shared.batches.kept import KEPT_SECONDS, content_blob, new_id
-from shared.batches.lines import lines_of
 from shared.batches.ports import NoBlob
 from shared.errors import ApiError
 from shared.objects import HERE, Registry

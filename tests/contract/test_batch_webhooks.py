@@ -14,7 +14,7 @@ import pytest
 
 from local.fake_azure import FakeAzure
 from local.fake_azure.webhooks import signature
-from shared.batches.webhooks import TOLERANCE_SECONDS, UPSTREAM_BATCH
+from shared.batches.azure.webhooks import TOLERANCE_SECONDS, UPSTREAM_BATCH
 from shared.errors import ApiError
 from tests.support.azure_batches import Parts, a_line, engine_at
 from tests.support.batching import batching

@@ -17,8 +17,8 @@ from shared.adapters.blob_folder import DROPS, FILES, AzureFolder
 from shared.adapters.objects import TableObjects
 from shared.adapters.work_queue import QUEUES
 from shared.batches.batch import Batch, Chunk, Payer, new_batch_id
-from shared.batches.dropped_event import blobs_created
-from shared.batches.groups import group_at
+from shared.batches.deferred.groups import group_at
+from shared.batches.dropped.event import blobs_created
 from shared.batches.kept import KeptFile, KeptUpload, content_blob, index_blob, new_id
 from shared.objects import HERE
 from shared.operations import batch_sweep

@@ -24,14 +24,14 @@ from shared.adapters.objects import TableObjects
 from shared.adapters.payers import TablePayers
 from shared.adapters.price_store import shipped_book
 from shared.adapters.upstream import HttpUpstream
-from shared.batches.azure_engine import AzureEngine
+from shared.batches.azure.engine import AzureEngine
+from shared.batches.azure.webhooks import Webhooks
 from shared.batches.batch import ENDED, WINDOW_SECONDS, Batch, new_batch_id
 from shared.batches.files import Files
 from shared.batches.looking import Looking
 from shared.batches.orders import payer_of
 from shared.batches.ports import Queue
 from shared.batches.settling import Settling
-from shared.batches.webhooks import Webhooks
 from shared.objects import Registry
 from shared.prices import PriceList
 from shared.principals import Principal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.batches.addresses import NotAllowed, is_public, place_of
+from shared.batches.callback_addresses import NotAllowed, is_public, place_of
 
 FINE = [
     ("https://hooks.example.com/x?y=1", "hooks.example.com", 443),

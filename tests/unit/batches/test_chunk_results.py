@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.batches import chunk_results
 from shared.batches.batch import Batch, Figures, Payer
-from shared.batches.chunk_blob import ALIVE_SECONDS, ChunkBlob
-from shared.batches.chunk_results import ChunkState, Result
+from shared.batches.own import chunk_results
+from shared.batches.own.chunk_blob import ALIVE_SECONDS, ChunkBlob
+from shared.batches.own.chunk_results import ChunkState, Result
 from shared.ports import StoreUnavailable
 from tests.support.chunks import MemoryFolder, used
 

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.batches import chunk_run
-from shared.batches.asked_lines import AskedLine, endpoint_for, lines_of
-from shared.batches.chunk_blob import ChunkBlob
-from shared.batches.chunk_run import ChunkRun, Ended
+from shared.batches.own import chunk_run
+from shared.batches.own.asked_lines import AskedLine, endpoint_for, lines_of
+from shared.batches.own.chunk_blob import ChunkBlob
+from shared.batches.own.chunk_run import ChunkRun, Ended
 from shared.ports import StoreUnavailable
 from shared.principals import Principal
 from tests.support.chunks import MemoryFolder, ToldLines, bad, good

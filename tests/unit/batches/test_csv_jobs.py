@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batches.csv_jobs import CsvJobs
-from shared.batches.job_template import Unreadable, read_template
+from shared.batches.dropped.csv_jobs import CsvJobs
+from shared.batches.dropped.template import Unreadable, read_template
 
 TEMPLATE = json.dumps(
     {"body": {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say: {{text}}"}], "n": 1}}

@@ -6,7 +6,7 @@ from dataclasses import astuple
 
 import pytest
 
-from shared.batches.drop_names import DropName, drop_name, result_names
+from shared.batches.dropped.names import DropName, drop_name, result_names
 
 
 @pytest.mark.parametrize(

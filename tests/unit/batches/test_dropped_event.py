@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batches.dropped_event import BlobCreated, blobs_created, created_event, read_events
+from shared.batches.dropped.event import BlobCreated, blobs_created, created_event, read_events
 
 SUBJECT = "/blobServices/default/containers/batches/blobs/in/team a/june.jsonl"
 DATA = {

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.batches import lines as module
-from shared.batches.line_ids import may_hold_ids, open_line_ids, plain_tokens
-from shared.batches.lines import BadLine, LineReader, lines_of, read_index
+from shared.batches.intake import lines as module
+from shared.batches.intake.line_ids import may_hold_ids, open_line_ids, plain_tokens
+from shared.batches.intake.lines import BadLine, LineReader, lines_of, read_index
 from shared.transform.owned import ID_FIELDS
 from shared.types import Json
 from shared.usage import estimate_input

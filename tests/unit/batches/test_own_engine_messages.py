@@ -10,12 +10,13 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.batches import chunk_run, own_engine
 from shared.batches.batch import Batch, Chunk, Payer
 from shared.batches.files import Stretch
 from shared.batches.kept import KeptFile
 from shared.batches.looking import Claim, Looking
-from shared.batches.own_engine import OwnEngine
+from shared.batches.own import chunk_run
+from shared.batches.own import engine as own_engine
+from shared.batches.own.engine import OwnEngine
 from shared.batches.ports import LineAnswer
 from shared.batches.settling import Settling
 from shared.ports import StoreUnavailable

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.batches.batch import Batch, Payer, Try
-from shared.batches.placing import (
+from shared.batches.azure.placing import (
     NOT_NOW,
     Standing,
     file_kept_by,
@@ -19,6 +18,7 @@ from shared.batches.placing import (
     refused_for_good,
     with_try,
 )
+from shared.batches.batch import Batch, Payer, Try
 from shared.catalog import Catalog, Deployment
 from shared.routing import NothingFits
 from tests.unit import given

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.batches.rewriting import Rewriter
+from shared.batches.intake.rewriting import Rewriter
 from shared.errors import no_such_object
 from shared.types import Json
 

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
+from shared.batches.azure.collecting import Collected, line_id
 from shared.batches.batch import Figures
-from shared.batches.collecting import Collected, line_id
 from shared.batches.settling import Server, Tally, batch_record, endpoint_of, plus
 from shared.types import Cost, Usage
 from tests.unit.batches.test_placing import a_batch

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from shared.batches.azure.upstream_status import Told, public_errors, read_batch, read_status
 from shared.batches.batch import Status
-from shared.batches.upstream_status import Told, public_errors, read_batch, read_status
 
 AT = 1_790_000_000
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import orjson
 
 from shared.batches.batch import Batch
-from shared.batches.drop_names import ResultNames
+from shared.batches.dropped.names import ResultNames
 from shared.money import in_usd
 from shared.types import Json
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.batches.batch import Batch
-from shared.batches.drop_names import ResultNames, result_names
-from shared.batches.drop_summary import errors_of, summary
+from shared.batches.dropped.names import ResultNames, result_names
+from shared.batches.dropped.summary import errors_of, summary
 from shared.batches.files import Files
 from shared.batches.ports import BatchRows, BlobFacts, BlobFolder, NoBlob
 from shared.objects import HERE, Registry

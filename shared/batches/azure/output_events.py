@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.batches.batch_storage import INPUT
+from shared.batches.azure.batch_storage import INPUT
+from shared.batches.azure.webhooks import UPSTREAM_BATCH
 from shared.batches.looking import Looking
 from shared.batches.ports import BatchRows
-from shared.batches.webhooks import UPSTREAM_BATCH
 from shared.catalog import Catalog
 
 _LOOKS = (0.0, 60.0, 180.0)

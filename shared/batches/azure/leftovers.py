@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from shared.batches.azure_placing import UNKNOWN, Placer
+from shared.batches.azure.placer import UNKNOWN, Placer
+from shared.batches.azure.resource_batches import Refused, ResourceBatches
 from shared.batches.batch import Batch, Try
 from shared.batches.ports import BatchRows, Work
-from shared.batches.resource_batches import Refused, ResourceBatches
 from shared.errors import UpstreamFailed
 from shared.ports import CallLog
 

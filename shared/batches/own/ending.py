@@ -8,12 +8,12 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.batches.asked_lines import lines_of, unanswered
 from shared.batches.batch import Batch, Chunk, Figures
-from shared.batches.chunk_blob import ChunkBlob, blob_of
 from shared.batches.files import Files, Stretch
 from shared.batches.kept import KeptFile, new_id
 from shared.batches.looking import Claim
+from shared.batches.own.asked_lines import lines_of, unanswered
+from shared.batches.own.chunk_blob import ChunkBlob, blob_of
 from shared.batches.ports import BatchRows, BlobFolder, NoBlob, Work
 from shared.batches.settling import Settling
 

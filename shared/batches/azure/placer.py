@@ -12,13 +12,10 @@ from random import Random
 from typing import Any
 
 from shared.batches.advancing import advance
-from shared.batches.azure_input import BatchInput, endpoint_there, filename
-from shared.batches.batch import Batch, Placement, Try
-from shared.batches.batch_storage import Containers, container_of
-from shared.batches.blob_batches import batches_of
-from shared.batches.files import Files
-from shared.batches.looking import Claim
-from shared.batches.placing import (
+from shared.batches.azure.batch_storage import Containers, container_of
+from shared.batches.azure.blob_batches import batches_of
+from shared.batches.azure.input import BatchInput, endpoint_there, filename
+from shared.batches.azure.placing import (
     NOT_NOW,
     Standing,
     file_kept_by,
@@ -28,10 +25,13 @@ from shared.batches.placing import (
     refused_for_good,
     with_try,
 )
+from shared.batches.azure.resource_batches import Refused, ResourceBatches
+from shared.batches.azure.upstream_status import Told
+from shared.batches.azure.webhooks import UPSTREAM_BATCH
+from shared.batches.batch import Batch, Placement, Try
+from shared.batches.files import Files
+from shared.batches.looking import Claim
 from shared.batches.ports import BatchRows, NoBlob, Payers
-from shared.batches.resource_batches import Refused, ResourceBatches
-from shared.batches.upstream_status import Told
-from shared.batches.webhooks import UPSTREAM_BATCH
 from shared.catalog import Catalog, Deployment
 from shared.errors import ApiError, UpstreamFailed
 from shared.expected import token_price

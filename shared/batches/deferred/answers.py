@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 
 from shared.batches.batch import Batch
+from shared.batches.deferred.groups import read_call
 from shared.batches.files import Files
-from shared.batches.groups import read_call
 from shared.batches.ports import BlobFolder, NoBlob
 from shared.errors import ApiError
 from shared.here import HereAnswer

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from shared.batches import chunk_results
-from shared.batches.asked_lines import AskedLine, endpoint_for, lines_of, unanswered
 from shared.batches.batch import Batch
-from shared.batches.chunk_blob import ChunkBlob, blob_of
-from shared.batches.chunk_results import Result
-from shared.batches.chunk_run import CAREFUL_FROM, MOST_ALONE, ChunkRun
 from shared.batches.files import Files, Stretch
 from shared.batches.looking import Claim, Looking
-from shared.batches.own_ending import OwnEnding
+from shared.batches.own import chunk_results
+from shared.batches.own.asked_lines import AskedLine, endpoint_for, lines_of, unanswered
+from shared.batches.own.chunk_blob import ChunkBlob, blob_of
+from shared.batches.own.chunk_results import Result
+from shared.batches.own.chunk_run import CAREFUL_FROM, MOST_ALONE, ChunkRun
+from shared.batches.own.ending import OwnEnding
 from shared.batches.ports import BatchRows, BlobFolder, Lines, NoBlob, Payers, Work
 from shared.batches.settling import Settling
 from shared.objects import Registry

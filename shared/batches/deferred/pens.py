@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
 
-from shared.batches.groups import LAST_NUMBER, CallId, Group, group_at, tail_of
+from shared.batches.deferred.groups import LAST_NUMBER, CallId, Group, group_at, tail_of
 from shared.batches.ports import BlobFolder, NoBlob, Work
 from shared.ports import StoreUnavailable
 

@@ -16,18 +16,18 @@ from typing import Any
 import orjson
 
 from shared import errors
-from shared.batches.answers import Answers, gone
 from shared.batches.batch import Batch, Payer
+from shared.batches.deferred.answers import Answers, gone
+from shared.batches.deferred.groups import LATE_SECONDS, CallId, Group, family_of, read_call, read_group
+from shared.batches.deferred.pens import GRACE_SECONDS, Pens
 from shared.batches.files import Files
-from shared.batches.groups import LATE_SECONDS, CallId, Group, family_of, read_call, read_group
+from shared.batches.intake.lines import BadLine
+from shared.batches.intake.taking import Taking
 from shared.batches.kept import KEPT_SECONDS, KeptFile
-from shared.batches.lines import BadLine
 from shared.batches.orders import Order, check_rights, engine_for, payer_of
-from shared.batches.pens import GRACE_SECONDS, Pens
 from shared.batches.ports import BatchRows, BlobFolder, NoBlob, Payers, Work
 from shared.batches.retrying import lines_of
 from shared.batches.service import BatchApi
-from shared.batches.taking import Taking
 from shared.call import Call
 from shared.deferral import TIER
 from shared.errors import ApiError

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 
 from shared import errors
-from shared.batches.lines import BadLine, LineReader
+from shared.batches.intake.lines import BadLine, LineReader
 from shared.catalog import Catalog
 from shared.errors import ApiError
 from shared.objects import HERE, NOWHERE, Registry

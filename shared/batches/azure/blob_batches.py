@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from shared.batches.batch_storage import INPUT, BatchStorage, Containers, container_of
+from shared.batches.azure.batch_storage import INPUT, BatchStorage, Containers, container_of
+from shared.batches.azure.resource_batches import Refused, ResourceBatches, ThereFile
+from shared.batches.azure.upstream_status import Told, read_batch
 from shared.batches.ports import NoBlob
-from shared.batches.resource_batches import Refused, ResourceBatches, ThereFile
-from shared.batches.upstream_status import Told, read_batch
 from shared.catalog import Deployment
 from shared.errors import ApiError
 from shared.ports import Upstream

@@ -1,7 +1,7 @@
 """Batches that Azure's own batch service runs: placed, watched, cancelled, ended.
 
-Owns what follows from what a resource says of a batch. How it is placed is azure_placing.py's, what becomes of its
-files azure_ending.py's, what it has left elsewhere leftovers.py's.
+Owns what follows from what a resource says of a batch. How it is placed is placer.py's, what becomes of its
+files ending.py's, what it has left elsewhere leftovers.py's.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from shared.batches.advancing import Lost, advance, held
-from shared.batches.azure_ending import LATE_SECONDS, AzureEnding
-from shared.batches.azure_placing import MOVE_SECONDS, Placer, Round
+from shared.batches.azure.batch_storage import Containers
+from shared.batches.azure.ending import LATE_SECONDS, AzureEnding
+from shared.batches.azure.leftovers import Leftovers
+from shared.batches.azure.placer import MOVE_SECONDS, Placer, Round
+from shared.batches.azure.placing import NOT_NOW
+from shared.batches.azure.resource_batches import PASSING_CODES, Refused, ResourceBatches
+from shared.batches.azure.upstream_status import Told, public_errors
 from shared.batches.batch import Batch, Status
-from shared.batches.batch_storage import Containers
 from shared.batches.files import Files
-from shared.batches.leftovers import Leftovers
 from shared.batches.looking import Claim
-from shared.batches.placing import NOT_NOW
 from shared.batches.ports import BatchRows, Payers, Work
-from shared.batches.resource_batches import PASSING_CODES, Refused, ResourceBatches
 from shared.batches.settling import Settling
-from shared.batches.upstream_status import Told, public_errors
 from shared.catalog import Catalog
 from shared.errors import UpstreamFailed
 from shared.objects import Registry

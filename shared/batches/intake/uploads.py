@@ -17,11 +17,11 @@ from urllib.parse import unquote
 import orjson
 
 from shared import errors
+from shared.batches.intake.lines import MOST_BYTES
+from shared.batches.intake.taking import Late
+from shared.batches.intake.upload_fields import check_file, named_alias, no_parts, part_ids, seconds_of
 from shared.batches.kept import KeptFile, KeptUpload, new_id
-from shared.batches.lines import MOST_BYTES
 from shared.batches.ports import BatchRows, BlobFolder, NoBlob
-from shared.batches.taking import Late
-from shared.batches.upload_fields import check_file, named_alias, no_parts, part_ids, seconds_of
 from shared.call import Call
 from shared.endpoints import MB
 from shared.errors import ApiError

@@ -10,18 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from shared.batches.advancing import advance
-from shared.batches.azure_input import owner_of
+from shared.batches.azure.collecting import Collected
+from shared.batches.azure.input import owner_of
+from shared.batches.azure.leftovers import Leftovers
+from shared.batches.azure.resource_batches import Refused, ResourceBatches
+from shared.batches.azure.upstream_status import Told, public_errors
+from shared.batches.azure.webhooks import UPSTREAM_BATCH
 from shared.batches.batch import Batch
-from shared.batches.collecting import Collected
 from shared.batches.files import Files
 from shared.batches.kept import KeptFile, new_id
-from shared.batches.leftovers import Leftovers
 from shared.batches.looking import Claim
 from shared.batches.ports import BatchRows
-from shared.batches.resource_batches import Refused, ResourceBatches
 from shared.batches.settling import Server, Settling, batch_record
-from shared.batches.upstream_status import Told, public_errors
-from shared.batches.webhooks import UPSTREAM_BATCH
 from shared.errors import UpstreamFailed
 from shared.objects import Registry
 from shared.ports import CallLog, Prices, StoreUnavailable

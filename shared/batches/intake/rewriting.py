@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import orjson
 
-from shared.batches.line_ids import may_hold_ids, open_line_ids
-from shared.batches.lines import URLS, lines_of
+from shared.batches.intake.line_ids import may_hold_ids, open_line_ids
+from shared.batches.intake.lines import URLS, lines_of
 from shared.endpoints import Shape
 from shared.types import Json
 from shared.wishes import NAMES

@@ -11,7 +11,7 @@ import io
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 
-from shared.batches.job_template import NUMBER, Part, Unreadable, columns, filled
+from shared.batches.dropped.template import NUMBER, Part, Unreadable, columns, filled
 
 _MOST_HELD = 1 << 20
 """Bytes in which a row must end."""

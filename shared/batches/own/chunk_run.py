@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from shared.batches import chunk_results
-from shared.batches.asked_lines import AskedLine, answered, unanswered
 from shared.batches.batch import Batch
-from shared.batches.chunk_blob import ChunkBlob
-from shared.batches.chunk_results import Result
+from shared.batches.own import chunk_results
+from shared.batches.own.asked_lines import AskedLine, answered, unanswered
+from shared.batches.own.chunk_blob import ChunkBlob
+from shared.batches.own.chunk_results import Result
 from shared.batches.ports import LineAnswer, Lines
 from shared.endpoints import Endpoint
 from shared.ports import CallLog, StoreUnavailable

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from shared.batches.azure.resource_batches import ResourceBatches
 from shared.batches.batch import Batch, Placement
 from shared.batches.files import Files
-from shared.batches.resource_batches import ResourceBatches
-from shared.batches.rewriting import Rewriter
+from shared.batches.intake.rewriting import Rewriter
 from shared.objects import Opener, Registry
 from shared.principals import Principal
 

@@ -2,7 +2,7 @@
 
 An event only says where to look. What counts is the blob that is there: its name and version make the ids of its file
 and its batch, so that whoever comes again, late or twice makes nothing new. It is removed once its batch is kept.
-Results are drop_results.py's.
+Results are results.py's.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from shared.batches.azure.output_events import OutputEvents
 from shared.batches.batch import Batch
-from shared.batches.csv_jobs import CsvJobs
-from shared.batches.drop_names import IN, DropName, drop_name
-from shared.batches.drop_results import DropResults
-from shared.batches.dropped_event import BlobCreated, blobs_created, read_events
+from shared.batches.dropped.csv_jobs import CsvJobs
+from shared.batches.dropped.event import BlobCreated, blobs_created, read_events
+from shared.batches.dropped.names import IN, DropName, drop_name
+from shared.batches.dropped.results import DropResults
+from shared.batches.dropped.template import Part, Unreadable, read_template
 from shared.batches.files import Files
-from shared.batches.job_template import Part, Unreadable, read_template
 from shared.batches.kept import KeptFile
-from shared.batches.output_events import OutputEvents
 from shared.batches.ports import BatchRows, BlobFacts, BlobFolder, NoBlob, Payers
 from shared.batches.service import BatchApi, Order, check_rights, payer_of
 from shared.endpoints import ENDPOINTS

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from shared.batches import chunk_results
-from shared.batches.chunk_results import ChunkState, is_result
+from shared.batches.own import chunk_results
+from shared.batches.own.chunk_results import ChunkState, is_result
 from shared.batches.ports import BlobFolder, NoBlob
 from shared.types import Json
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import orjson
 
-from shared.batches.upstream_status import Told, read_batch
+from shared.batches.azure.upstream_status import Told, read_batch
 from shared.catalog import Deployment
 from shared.errors import ApiError, UpstreamFailed
 from shared.ports import Upstream

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from shared.batches.line_ids import may_hold_ids, open_line_ids, plain_tokens
+from shared.batches.intake.line_ids import may_hold_ids, open_line_ids, plain_tokens
 from shared.deferral import BATCHED
 from shared.endpoints import ENDPOINTS, MB, Shape
 from shared.errors import ApiError

@@ -55,7 +55,7 @@ def _floor(lab: Lab) -> Running:
 
 def _tollgate(lab: Lab) -> Running:
     port = free_port()
-    child = lab.gateway("tollgate", tollgate.host_argv(port), tollgate.settings(lab))
+    child = lab.gateway("tollgate", tollgate.host_argv(port), tollgate.settings(lab) | tollgate.WITHOUT_QUEUES)
     return Running(child, port, headers={"authorization": f"Bearer {lab.kept['key']}"})
 
 

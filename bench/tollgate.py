@@ -13,6 +13,7 @@ from pathlib import Path
 from bench import peers
 from bench.lab import Lab
 from bench.procs import free_port
+from shared.adapters.work_queue import QUEUES
 
 HOST = ["-m", "local.host", ".", "--mode", "asgi"]
 AZURITE = "3.35.0"
@@ -60,6 +61,11 @@ def settings(lab: Lab) -> dict[str, str]:
         "TRUSTED_HOSTS": "127.0.0.1",
         "FUNCHOST_MASTER_KEY": "bench-host-key",  # so that the host writes no key file
     }
+
+
+WITHOUT_QUEUES = {f"AzureWebJobs.{name}.Disabled": "true" for name in QUEUES}
+"""Of a gateway that answers HTTP. In Azure such an instance takes no messages (Flex Consumption scales each queue
+apart), and no process of ours polls queues; here the host would, in the very process that is measured."""
 
 
 def prepare(lab: Lab, *, access_log: bool = False) -> None:

@@ -102,7 +102,6 @@ def _settings(environ: Mapping[str, str]) -> tuple[Settings | ConfigError, JsonL
 
 
 def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
-    from shared.adapters.batch_parts import batch_parts
     from shared.adapters.entra_callers import entra_callers
     from shared.adapters.key_cache import CachedKeys
     from shared.adapters.key_store import TableKeys
@@ -139,13 +138,19 @@ def _parts(settings: Settings, environ: Mapping[str, str], log: JsonLog) -> Any:
         price_store=desk.price_store,
         owed=TableOwed(desk.tables),
         objects=TableObjects(desk.tables),
-        batches=batch_parts(desk.tables, desk.folders, desk.queue, desk.outbox, usage, keys),
+        batches=functools.partial(_batch_parts, desk, usage, keys),
         limits=Limits(
             first_byte=settings.first_byte_seconds,
             drain=settings.first_byte_seconds if settings.on_disconnect == "drain" else 0.0,
         ),
         manage=functools.cache(functools.partial(_manage_api, settings, desk, callers)),
     )
+
+
+def _batch_parts(desk: LazyDesk, usage: ObservedUsage, keys: Any) -> Any:
+    from shared.adapters.batch_parts import batch_parts
+
+    return batch_parts(desk.tables, desk.folders, desk.queue, desk.outbox, usage, keys)
 
 
 def _usage(settings: Settings, desk: LazyDesk, instance: str, log: JsonLog) -> ObservedUsage:
@@ -227,8 +232,7 @@ def _tokens(environ: Mapping[str, str], vault: VaultSecrets, log: JsonLog) -> En
 def _upstream(environ: Mapping[str, str], tokens: EntraTokens, vault: VaultSecrets) -> HttpUpstream:
     from shared.adapters.upstream import HttpUpstream
 
-    has_proxy = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
-    return HttpUpstream(tokens, vault, use_proxy=bool(has_proxy))
+    return HttpUpstream(tokens, vault, use_proxy=any(environ.get(name) for name in ("HTTPS_PROXY", "https_proxy")))
 
 
 def _outbox(settings: Settings, tables: Tables, log: JsonLog) -> Outbox:

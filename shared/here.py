@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,3 +31,16 @@ class Here(Protocol):
     async def shown(self, call: Call, item: OwnedObject) -> Json | None:
         """One row of a list of files or batches; None when it is gone. Raises ApiError, StoreUnavailable."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLater:
+    """Here, made when it is first asked for: no call to a model needs it."""
+
+    open: Callable[[], Here]
+
+    async def answer(self, call: Call) -> HereAnswer:
+        return await self.open().answer(call)
+
+    async def shown(self, call: Call, item: OwnedObject) -> Json | None:
+        return await self.open().shown(call, item)

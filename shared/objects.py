@@ -30,6 +30,7 @@ class Registry:
     def __init__(self, catalog: Catalog, keyring: Keyring) -> None:
         self.keepers: Mapping[str, Deployment] = catalog.keepers()
         self._names = {resource_tag(name): name for name in (*self.keepers, HERE, NOWHERE)}
+        self.catalog = catalog
         self._keyring = keyring
         self._imports = catalog.rules.import_raw_ids
 

@@ -5,6 +5,7 @@ Opens nothing itself.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,13 +16,11 @@ from shared.accounts import Accounts
 from shared.adapters.config_source import ConfigSource
 from shared.adapters.price_store import PriceStore
 from shared.adapters.route_board import RouteBoard
-from shared.batches.desk import Batches
-from shared.batches.making import BatchParts, make_batches
 from shared.catalog import Catalog
 from shared.delivery import Limits
 from shared.errors import ConfigError
 from shared.gateway import Gateway, assembled
-from shared.low_priority import low_priority
+from shared.here import OpenedLater
 from shared.objects import Registry
 from shared.owed import Charges, OnceLog, OwedStore
 from shared.owners import Owners
@@ -42,6 +41,8 @@ from shared.routing import States
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.batches.desk import Batches
+    from shared.batches.making import BatchParts
     from shared.operations.api import Api
 
 
@@ -67,7 +68,8 @@ class Parts:
     price_store: PriceStore
     owed: OwedStore
     objects: ObjectIndex
-    batches: BatchParts
+    batches: Callable[[], BatchParts]
+    """As `manage`."""
     limits: Limits
     manage: Callable[[], Api]
     """Made when it is first asked for: no call to a model needs it."""
@@ -85,7 +87,8 @@ class Served:
     """What one configuration serves."""
 
     gateway: Gateway
-    batches: Batches
+    batches: Callable[[], Batches]
+    """Made when they are first asked for."""
 
 
 def make_served(parts: Parts, settings: Settings, catalog: Catalog, log: CallLog) -> Served:
@@ -104,16 +107,7 @@ def make_served(parts: Parts, settings: Settings, catalog: Catalog, log: CallLog
         flush_each=settings.usage_flush == "request",
         closed_when_down=settings.storage_down == "closed",
     )
-    rng = SystemRandom()
-    lines = low_priority(
-        catalog, registry, accounts, parts.upstream, parts.limits, parts.keys,
-        states=parts.states, capacity=parts.capacity, rng=rng,
-    )  # fmt: skip
-    batches = make_batches(
-        parts.batches, settings, catalog, registry, lines,
-        upstream=parts.upstream, vault=parts.vault, prices=parts.prices, states=parts.states,
-        index=parts.objects, log=log, clock=time.time, rng=rng,
-    )  # fmt: skip
+    batches = functools.cache(functools.partial(_make_batches, parts, settings, registry, accounts, log))
     gateway = assembled(
         catalog,
         registry,
@@ -123,9 +117,25 @@ def make_served(parts: Parts, settings: Settings, catalog: Catalog, log: CallLog
         parts.keys,
         states=parts.states,
         capacity=parts.capacity,
-        rng=rng,
+        rng=SystemRandom(),
         callers=parts.callers,
         pepper=settings.key_pepper.reveal().encode(),
-        here=batches,
+        here=OpenedLater(batches),
     )
     return Served(gateway, batches)
+
+
+def _make_batches(parts: Parts, settings: Settings, registry: Registry, accounts: Accounts, log: CallLog) -> Batches:
+    from shared.batches.making import make_batches  # 70 ms with all that it needs
+    from shared.low_priority import low_priority
+
+    catalog, rng = registry.catalog, SystemRandom()
+    lines = low_priority(
+        catalog, registry, accounts, parts.upstream, parts.limits, parts.keys,
+        states=parts.states, capacity=parts.capacity, rng=rng,
+    )  # fmt: skip
+    return make_batches(
+        parts.batches(), settings, catalog, registry, lines,
+        upstream=parts.upstream, vault=parts.vault, prices=parts.prices, states=parts.states,
+        index=parts.objects, log=log, clock=time.time, rng=rng,
+    )  # fmt: skip

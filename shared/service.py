@@ -116,14 +116,14 @@ class Service:
         assert self._served is not None
         head = read_head(endpoint, request)
         await read_body(endpoint, request, head)
-        await self._served.batches.webhooks.take(head.headers, head.body)
+        await self._served.batches().webhooks.take(head.headers, head.body)
         return Response(status_code=204)
 
     async def work(self, function: str, body: bytes, tries: int) -> None:
         """A message of a queue. Raises what makes the host hand it out again."""
         await self.gateway()
         assert self._served is not None
-        batches = self._served.batches
+        batches = self._served.batches()
         match function:
             case "queue_batch_looks":
                 await batches.on_look(body)

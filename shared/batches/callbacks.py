@@ -1,7 +1,8 @@
 """A client's callback: told once a batch has ended, by a signed CloudEvent, again and again until it is taken.
 
 Owns what is sent, how it is signed (Standard Webhooks 1.0, so that OpenAI's SDKs check it) and when it is tried again.
-Where a callback may go is callback_addresses.py's; whoever sends it checks that once more, with the addresses behind the name.
+Where a callback may go is callback_addresses.py's; whoever sends it checks that once more, with the addresses behind
+the name.
 """
 
 from __future__ import annotations

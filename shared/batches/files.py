@@ -1,6 +1,7 @@
-"""Files that the gateway keeps itself: taken in line by line, listed, read, deleted. Uploads in parts are intake/uploads.py's.
+"""Files that the gateway keeps itself: taken in line by line, listed, read, deleted.
 
-An input is kept as its client sent it. Who runs it rewrites what it needs (intake/rewriting.py), as often as it is placed.
+Uploads in parts are intake/uploads.py's. An input is kept as its client sent it: who runs it rewrites what it needs
+(intake/rewriting.py), as often as it is placed.
 """
 
 from __future__ import annotations

@@ -66,8 +66,7 @@ NOT_SERVED = (
     ),
     NotServed(
         "openai", r"(POST /batches|GET /batches/.*|POST /batches/.*)",
-        "The gateway keeps batches itself: the ids that the tests make up name none, or none of its own files.",
-        frozenset({400, 404}),
+        "The gateway keeps batches itself: the ids that the tests make up name none.",
     ),
     NotServed(
         "openai", r"POST /content_provenance_checks",

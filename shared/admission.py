@@ -18,6 +18,7 @@ from shared.chain import keep_chain
 from shared.choices import OF_MODELS, Choices
 from shared.deferral import is_deferred
 from shared.errors import ApiError, BadSetting
+from shared.ids import looks_sealed
 from shared.objects import HERE, Opener, Registry
 from shared.payload import read_json
 from shared.principals import Principal
@@ -77,7 +78,8 @@ class Admission:
         if endpoint.shape == "batches":
             if not self.keeps:
                 raise errors.bad_request("Batches need a gateway: a program of its own runs none.", code="no_batches")
-            if endpoint.name == "batches_create" and opener.resources not in ([], [HERE]):
+            ours = any(looks_sealed(public_id) for _, public_id in opener.opened)
+            if endpoint.name == "batches_create" and ours and opener.resources != [HERE]:
                 raise errors.bad_request(
                     "This file was uploaded with another purpose. Upload it again with the purpose 'batch'.",
                     param="input_file_id",

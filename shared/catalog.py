@@ -236,6 +236,10 @@ class Catalog:
     def every(self) -> Iterator[Deployment]:
         return chain.from_iterable(self.deployments.values())
 
+    def find(self, deployment_id: str, alias: str) -> Deployment | None:
+        """Two aliases may name one deployment, each with prices of its own: that of `alias` goes first."""
+        return next((each for each in chain(self.of(alias), self.every()) if each.id == deployment_id), None)
+
     def keepers(self) -> dict[str, Deployment]:
         """-> for each resource that can keep objects, the deployment by whose credential it is asked."""
         found: dict[str, Deployment] = {}

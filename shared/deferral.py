@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from shared import errors
 from shared.call import Call
+from shared.endpoints import ENDPOINTS, Endpoint
 
 DEFER_HEADER = "x-tollgate-defer"
 TIER = "batch"
@@ -12,6 +15,8 @@ BATCHED: frozenset[str] = frozenset({
     "images_generations",
 })  # fmt: skip
 """Operations that a line of a batch may ask for."""
+BY_URL: Mapping[str, Endpoint] = {f"/{ENDPOINTS[name].path}": ENDPOINTS[name] for name in sorted(BATCHED)}
+"""The same by a line's url without `/v1`."""
 _YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
 
 

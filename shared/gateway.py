@@ -164,6 +164,7 @@ def assembled(
     callers: Callers | None = None,
     pepper: bytes = b"",
     here: Here | None = None,
+    routing: type[Router] = Router,
 ) -> Gateway:
     """The pipeline of one configuration."""
     owners, log, clock = accounts.owners, accounts.log, accounts.clock
@@ -175,7 +176,7 @@ def assembled(
     def price(deployment: Deployment) -> float:
         return token_price(accounts.prices, deployment, clock())
 
-    router = Router(catalog.router, states, capacity, rng, price)
+    router = routing(catalog.router, states, capacity, rng, price)
     keeping = Router(replace(catalog.router, cooldowns=False), States(), FreeCapacity(), rng, price)
     attempts = Attempts(catalog, admission, asking, delivery, router, keeping, clock)
     return Gateway(catalog, admission, keys, callers, attempts, delivery, accounts, log, pepper, clock, here)

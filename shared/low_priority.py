@@ -20,7 +20,6 @@ from shared.catalog import Catalog, Deployment
 from shared.delivery import Limits
 from shared.endpoints import ANTHROPIC, ENDPOINTS
 from shared.errors import ApiError
-from shared.expected import token_price
 from shared.gateway import Gateway, assembled
 from shared.objects import Registry
 from shared.ports import CallLog, Capacity, KeyStore, Upstream
@@ -208,12 +207,7 @@ def low_priority(
     limits = replace(limits, first_byte=max(limits.first_byte, LINE_SECONDS))
     accounts = replace(accounts, usage=records, log=QuietLog(accounts.log), flush_each=False)
     gateway = assembled(
-        catalog, registry, accounts, upstream, limits, keys, states=states, capacity=capacity, rng=rng
+        catalog, registry, accounts, upstream, limits, keys,
+        states=states, capacity=capacity, rng=rng, routing=LeavingRouter,
     )  # fmt: skip
-
-    def price(deployment: Deployment) -> float:
-        return token_price(accounts.prices, deployment, accounts.clock())
-
-    router = LeavingRouter(catalog.router, states, capacity, rng, price)
-    gateway.attempts = replace(gateway.attempts, router=router)
     return GatewayLines(gateway, records)

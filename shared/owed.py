@@ -122,10 +122,9 @@ class Charges:
         )
 
     def _deployment(self, work: Owed) -> Deployment | None:
-        """None for a job, which no deployment does, and for a deployment that has been taken out of the configuration.
-        Two aliases may name one deployment, each with prices of its own."""
-        others = (each for found in self.catalog.deployments.values() for each in found)
-        return next((each for each in (*self.catalog.of(work.alias), *others) if each.id == work.deployment), None)
+        """None for a job, which no deployment does, and for a deployment that has been taken out of the
+        configuration."""
+        return self.catalog.find(work.deployment, work.alias)
 
 
 def _ended_at(said: Json, begun: float) -> float:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from shared.adapters.outbox import Outbox, iso
+from shared.adapters.outbox import Outbox
 from shared.batches.batch import Batch
+from shared.books.days import iso
 from shared.limits.money import Threshold
 from shared.money import in_usd
 from shared.types import UsageRecord

@@ -29,6 +29,7 @@ from typing import Any
 import orjson
 
 from shared.adapters.tables import STATE_TABLE, Tables
+from shared.books.days import iso
 from shared.ports import CallLog, StoreUnavailable
 from shared.types import Row
 
@@ -222,11 +223,6 @@ def event_of(row: Mapping[str, Any]) -> Event:
         due=float(row["due"]),
         error=row["error"],
     )
-
-
-def iso(at: float) -> str:
-    """ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _short(data: Mapping[str, Any]) -> Mapping[str, Any]:

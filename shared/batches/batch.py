@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
+from shared.principals import Principal
 from shared.types import Json
 
 Status = Literal["validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"]
@@ -39,6 +40,11 @@ class Payer:
     """An Entra caller who has no key of their own: the team is all there is to find."""
     tags: tuple[str, ...] = ()
     user: str = ""
+
+    @property
+    def principal(self) -> Principal:
+        """Whose ids are opened and sealed. No right follows from it."""
+        return Principal(self.key_id, self.key_name, self.team)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +226,11 @@ def read_batch(values: Mapping[str, Any]) -> Batch:
 
 def _dumped(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+def batch_error(code: str, message: str, param: str | None = None) -> Json:
+    """Why a batch has failed as a whole."""
+    return {"code": code, "message": message, "line": None, "param": param}
 
 
 def batch_json(batch: Batch, seal: Any) -> Json:

@@ -12,7 +12,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 import orjson
@@ -21,9 +20,10 @@ from shared import errors
 from shared.batches.batch import Batch, batch_json
 from shared.batches.callback_addresses import NotAllowed, Place, place_of
 from shared.batches.ports import BatchRows, Work
+from shared.batches.signing import PREFIX, signature
+from shared.books.days import iso
 from shared.objects import HERE, Registry
 from shared.ports import CallLog, StoreUnavailable
-from shared.principals import Principal
 from shared.types import Json
 
 KIND = "tollgate.batch.ended"
@@ -115,17 +115,15 @@ class Callbacks:
         return "given_up" if over else "again"
 
     def _event(self, batch: Batch) -> Json:
-        payer = batch.payer
-        seal = self.registry.sealer(HERE, Principal(payer.key_id, payer.key_name, payer.team))
+        seal = self.registry.sealer(HERE, batch.payer.principal)
         public = seal(batch.id)
-        ended = datetime.fromtimestamp(getattr(batch, f"{batch.status}_at"), UTC).isoformat(timespec="milliseconds")
         return {
             "specversion": "1.0",
             "id": event_id(batch.id),
             "source": self.source,
             "type": KIND,
             "subject": f"batches/{public}",
-            "time": ended.replace("+00:00", "Z"),
+            "time": iso(batch.ended_at),
             "datacontenttype": "application/json",
             "data": batch_json(batch, seal),
         }
@@ -142,15 +140,14 @@ def event_id(batch_id: str) -> str:
 def callback_secret(pepper: bytes, owner: str) -> str:
     """By which callbacks to one owner are signed (Principal.owner); its form is that of OpenAI's webhooks."""
     key = hmac.digest(pepper, b"callback secret v1|" + owner.encode("utf-8", "surrogatepass"), hashlib.sha256)
-    return "whsec_" + base64.b64encode(key).decode()
+    return PREFIX + base64.b64encode(key).decode()
 
 
 def signed_headers(secret: str, message_id: str, now: float, body: bytes) -> dict[str, str]:
     """As Standard Webhooks 1.0 has it."""
-    key, at = base64.b64decode(secret.removeprefix("whsec_")), str(int(now))
-    digest = hmac.digest(key, f"{message_id}.{at}.".encode() + body, hashlib.sha256)
+    key, at = base64.b64decode(secret.removeprefix(PREFIX)), str(int(now))
     return {
         "webhook-id": message_id,
         "webhook-timestamp": at,
-        "webhook-signature": "v1," + base64.b64encode(digest).decode(),
+        "webhook-signature": "v1," + signature(key, message_id, at, body),
     }

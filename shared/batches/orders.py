@@ -10,16 +10,13 @@ from shared import errors
 from shared.batches.batch import Engine, Payer, Source
 from shared.batches.kept import KeptFile
 from shared.catalog import Catalog
-from shared.deferral import BATCHED
-from shared.endpoints import ENDPOINTS, Endpoint
+from shared.deferral import BY_URL
 from shared.principals import Principal
 from shared.transform import answering
 from shared.types import Json
 from shared.wishes import REGION_HEADERS
 
 CALLBACK_HEADER = "x-tollgate-callback-url"
-BY_URL: Mapping[str, Endpoint] = {f"/{ENDPOINTS[name].path}": ENDPOINTS[name] for name in sorted(BATCHED)}
-"""What a line may ask for, by its url without `/v1`."""
 OF_AZURE = frozenset({"/chat/completions"})
 """What batch deployments are asked for: for anything else the gateway makes the calls itself."""
 _PAIRS, _KEY, _VALUE = 16, 64, 512

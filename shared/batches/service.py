@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import orjson
 
 from shared import errors
 from shared.batches.azure.placing import fit_for
-from shared.batches.batch import WINDOW_SECONDS, Batch, Figures, Payer, batch_json, new_batch_id
+from shared.batches.batch import WINDOW_SECONDS, Batch, Payer, batch_json, new_batch_id
 from shared.batches.callbacks import Callbacks
+from shared.batches.counting import counted
 from shared.batches.files import Files
 from shared.batches.kept import KeptFile
 from shared.batches.looking import Looking
@@ -198,16 +199,7 @@ class BatchApi:
     async def _told(self, batch: Batch, principal: Principal) -> Json:
         """As OpenAI tells it, with how far the own engine has come."""
         if batch.engine == "own" and batch.chunks and not batch.ended:
-            chunks = await self.rows.chunks(batch.id)
-            figures = Figures()
-            for chunk in chunks:
-                figures = figures.plus(chunk.figures)
-            batch = replace(
-                batch,
-                completed=max(batch.completed, sum(chunk.completed for chunk in chunks)),
-                failed=max(batch.failed, sum(chunk.failed for chunk in chunks)),
-                figures=figures,
-            )
+            batch = counted(batch, await self.rows.chunks(batch.id))
         return batch_json(batch, self.registry.sealer(HERE, principal))
 
 

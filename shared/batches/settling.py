@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from shared.batches.batch import Batch, Figures
-from shared.endpoints import ENDPOINTS
+from shared.deferral import BY_URL
 from shared.owed import OnceLog
 from shared.types import NO_COST, Cost, Outcome, Usage, UsageRecord
 
 BATCH_TIER = "batch"
 _NOTHING = Usage()
 _SUMMED = tuple(f.name for f in fields(Usage) if f.name not in ("image_kind", "tier", "estimated"))
-_BY_PATH = {f"/{row.path}": row.name for row in ENDPOINTS.values() if row.method == "POST"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +117,5 @@ def batch_record(batch: Batch, tally: Tally, server: Server, at: float, part: st
 
 def endpoint_of(url: str) -> str:
     """The row of ENDPOINTS that a line's url (with or without /v1) asks for; empty: there is none."""
-    return _BY_PATH.get(url.removeprefix("/v1"), "")
+    row = BY_URL.get(url.removeprefix("/v1"))
+    return row.name if row else ""

@@ -70,3 +70,8 @@ def months_before(day: date, count: int) -> str:
     """The month that many months earlier, `202411`."""
     year, month = divmod(day.year * 12 + day.month - 1 - count, 12)
     return f"{year:04d}{month + 1:02d}"
+
+
+def iso(at: float) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
 
-from shared.adapters.outbox import iso
-from shared.batches.batch import ENDED, Batch, Chunk, Engine, Figures, Source, Status
+from shared.batches.batch import ENDED, Batch, Chunk, Engine, Source, Status
 from shared.batches.looking import LATE_SECONDS
+from shared.books.days import iso
 from shared.ids import Keyring
 from shared.money import in_usd
 from shared.objects import HERE
@@ -127,17 +126,6 @@ def progress_of(row: Mapping[str, Any]) -> Progress:
     """Of a BatchRow, as JSON has it."""
     completed, failed = int(row["completed"]), int(row["failed"])
     return Progress(row["id"], completed + failed, failed, int(row["lines"]), row["status"], row["status"] in ENDED)
-
-
-def counted(batch: Batch, chunks: Sequence[Chunk]) -> Batch:
-    """With what its chunks have come to, where that is more than its own row knows."""
-    completed, failed = sum(c.completed for c in chunks), sum(c.failed for c in chunks)
-    if batch.ended or completed + failed <= batch.completed + batch.failed:
-        return batch
-    figures = Figures()
-    for chunk in chunks:
-        figures = figures.plus(chunk.figures)
-    return replace(batch, completed=completed, failed=failed, figures=figures)
 
 
 def row_of(batch: Batch) -> BatchRow:

@@ -17,6 +17,7 @@ from shared.adapters.key_store import TableKeys
 from shared.adapters.payers import TablePayers
 from shared.adapters.work_queue import QueueWork
 from shared.batches.batch import Batch, new_batch_id
+from shared.batches.counting import counted
 from shared.batches.orders import check_rights, engine_for, without_v1
 from shared.batches.retrying import RETRIES, check_retry, input_gone, payer_gone
 from shared.errors import ApiError
@@ -31,7 +32,6 @@ from shared.operations.batch_forms import (
     SecretAsked,
     SecretTold,
     client_id,
-    counted,
     progress_of,
     row_of,
     told_of,
@@ -119,7 +119,8 @@ async def batches_show(asked: BatchAsked, _actor: Actor, desk: Desk) -> BatchTol
 
 async def _told(batch: Batch, desk: Desk) -> BatchTold:
     chunks = await TableBatches(desk.tables).chunks(batch.id) if batch.chunks else []
-    return told_of(counted(batch, chunks), chunks, desk.settings.keyring(), desk.clock())
+    now = counted(batch, chunks) if chunks and not batch.ended else batch
+    return told_of(now, chunks, desk.settings.keyring(), desk.clock())
 
 
 async def batches_cancel(asked: BatchAsked, _actor: Actor, desk: Desk) -> BatchTold:

@@ -14,8 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.adapters.azure_monitor import UNNAMED, Measured
-from shared.adapters.outbox import iso
-from shared.books.days import day_name, midnight
+from shared.books.days import day_name, iso, midnight
 from shared.catalog import Catalog
 from shared.operations.operation import Told
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from shared.adapters.event_sinks import SinkFailed
-from shared.adapters.outbox import GIVEN_UP, SENT, Event, event_of, events_table, iso
+from shared.adapters.outbox import GIVEN_UP, SENT, Event, event_of, events_table
+from shared.books.days import iso
 from shared.errors import ApiError
 from shared.operations.asked_days import bad_cursor, now_of
 from shared.operations.operation import Actor, Asked, Desk, Operation, Told

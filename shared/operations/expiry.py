@@ -10,7 +10,7 @@ from pydantic import Field
 
 from shared.adapters.key_rows import KeyRecord
 from shared.adapters.key_store import TableKeys
-from shared.adapters.outbox import iso
+from shared.books.days import iso
 from shared.operations.operation import Desk, Told
 
 AHEAD_DAYS = (7, 1)

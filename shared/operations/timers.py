@@ -18,7 +18,8 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, Field
 
-from shared.adapters.outbox import STATE_TABLE, iso
+from shared.adapters.outbox import STATE_TABLE
+from shared.books.days import iso
 from shared.errors import ApiError
 from shared.operations.operation import Actor, Asked, Desk, Operation, Told
 from shared.ports import StoreUnavailable

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from shared.batches.advancing import advance
 from shared.batches.azure.collecting import Collected
-from shared.batches.azure.input import owner_of
 from shared.batches.azure.leftovers import Leftovers
 from shared.batches.azure.resource_batches import Refused, ResourceBatches
 from shared.batches.azure.upstream_status import Told, public_errors
@@ -81,7 +80,7 @@ class AzureEnding:
                 return NO_COST if usage == _NOTHING else Cost(priced=False)
             return self.prices.cost(deployment, usage, batch.created_at)
 
-        seal = self.registry.sealer(deployment.resource, owner_of(batch))
+        seal = self.registry.sealer(deployment.resource, batch.payer.principal)
         return Collected(batch.id, batch.alias, seal, deployment.hidden_names(), price)
 
     async def _keep(

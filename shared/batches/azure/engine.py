@@ -19,7 +19,7 @@ from shared.batches.azure.placer import MOVE_SECONDS, Placer, Round
 from shared.batches.azure.placing import NOT_NOW
 from shared.batches.azure.resource_batches import PASSING_CODES, Refused, ResourceBatches
 from shared.batches.azure.upstream_status import Told, public_errors
-from shared.batches.batch import Batch, Status
+from shared.batches.batch import Batch, Status, batch_error
 from shared.batches.files import Files
 from shared.batches.looking import Claim
 from shared.batches.ports import BatchRows, Payers, Work
@@ -29,7 +29,6 @@ from shared.errors import UpstreamFailed
 from shared.objects import Registry
 from shared.ports import CallLog, Prices, Upstream
 from shared.routing import States
-from shared.types import Json
 
 GIVEN_UP_SECONDS = 6 * 86400.0
 """A batch whose resource has not answered since its time was over is given up after so long."""
@@ -209,12 +208,9 @@ class AzureEngine:
         return there.deployment.hidden_names()
 
 
-_LOST: Json = {
-    "code": "batch_lost",
-    "message": "The resource that ran this batch has lost it, or has not answered for days. Make the batch anew.",
-    "line": None,
-    "param": None,
-}
+_LOST = batch_error(
+    "batch_lost", "The resource that ran this batch has lost it, or has not answered for days. Make the batch anew."
+)
 
 
 def _given_up(batch: Batch, now: float) -> Batch:

@@ -10,7 +10,6 @@ from shared.batches.batch import Batch, Placement
 from shared.batches.files import Files
 from shared.batches.intake.rewriting import Rewriter
 from shared.objects import Opener, Registry
-from shared.principals import Principal
 
 _AT_ONCE = 256 * 1024
 """Bytes that are rewritten before other calls have their turn."""
@@ -27,7 +26,7 @@ class BatchInput:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         batch, deployment = self._batch, self._there.deployment
-        open_id = Opener(self._registry, owner_of(batch)).on(deployment.resource) if batch.bound else None
+        open_id = Opener(self._registry, batch.payer.principal).on(deployment.resource) if batch.bound else None
         rewriter = Rewriter(deployment.name, endpoint_there(batch, self._there), open_id)
         async for piece in self._files.read(batch.input_file):
             for start in range(0, len(piece), _AT_ONCE):
@@ -36,11 +35,6 @@ class BatchInput:
                 await asyncio.sleep(0)
         if last := rewriter.end():
             yield last
-
-
-def owner_of(batch: Batch) -> Principal:
-    """Whose ids are opened and sealed. No right follows from it."""
-    return Principal(batch.payer.key_id, batch.payer.key_name, batch.payer.team)
 
 
 def filename(batch: Batch, placement: Placement) -> str:

@@ -28,7 +28,7 @@ from shared.batches.azure.placing import (
 from shared.batches.azure.resource_batches import Refused, ResourceBatches
 from shared.batches.azure.upstream_status import Told
 from shared.batches.azure.webhooks import UPSTREAM_BATCH
-from shared.batches.batch import Batch, Placement, Try
+from shared.batches.batch import Batch, Placement, Try, batch_error
 from shared.batches.files import Files
 from shared.batches.looking import Claim
 from shared.batches.ports import BatchRows, NoBlob, Payers
@@ -77,9 +77,8 @@ class Placer:
 
     def deployment(self, batch: Batch, deployment_id: str) -> Deployment | None:
         """As it is configured now. None: it was taken out, and no other of its resource is left."""
-        every = [*self.catalog.of(batch.alias), *(d for found in self.catalog.deployments.values() for d in found)]
-        resource = deployment_id.partition("/")[0]
-        return next((d for d in every if d.id == deployment_id), self.registry.keepers.get(resource))
+        found = self.catalog.find(deployment_id, batch.alias)
+        return found or self.registry.keepers.get(deployment_id.partition("/")[0])
 
     def at(self, deployment: Deployment, file_id: str) -> ResourceBatches:
         """The batches of its resource. file_id: of the input there, if there is one yet."""
@@ -160,7 +159,7 @@ class Placer:
         if await self.payers.find(batch.payer) is not None:
             return False
         message = "The key that made this batch may not be used any more. Make the batch anew with another key."
-        await self._fail(claim, (_error("key_not_usable", message),))
+        await self._fail(claim, (batch_error("key_not_usable", message),))
         return True
 
     async def _fail(self, claim: Claim, errors: tuple[Json, ...]) -> None:
@@ -274,7 +273,7 @@ class Placer:
         if {deployment.id for deployment in there} - refused_for_good(batch):
             return
         message = "No deployment takes this batch. Ask your platform team why."
-        await self._fail(claim, this.errors[0] if this.errors else (_error("no_deployment_available", message),))
+        await self._fail(claim, this.errors[0] if this.errors else (batch_error("no_deployment_available", message),))
 
 
 def _left(batch: Batch) -> set[str]:
@@ -284,14 +283,10 @@ def _left(batch: Batch) -> set[str]:
 
 def _unreadable(error: NoBlob | ApiError) -> tuple[Json, ...]:
     if isinstance(error, ApiError):
-        return (_error(error.code or "invalid_request", error.message, error.param),)
-    return (_error("input_file_gone", "The input file is not there any more. Upload it again."),)
+        return (batch_error(error.code or "invalid_request", error.message, error.param),)
+    return (batch_error("input_file_gone", "The input file is not there any more. Upload it again."),)
 
 
 def _errors_of(refused: Refused) -> tuple[Json, ...]:
     public = refused.public
-    return (_error(public.code or "batch_refused", public.message, public.param),)
-
-
-def _error(code: str, message: str, param: str | None = None) -> Json:
-    return {"code": code, "message": message, "line": None, "param": param}
+    return (batch_error(public.code or "batch_refused", public.message, public.param),)

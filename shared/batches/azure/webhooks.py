@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import orjson
 from shared import errors
 from shared.batches.looking import Looking
 from shared.batches.ports import BatchRows
+from shared.batches.signing import PREFIX, signature
 from shared.errors import ApiError, UpstreamFailed
 from shared.ports import CallLog, Secrets, StoreUnavailable
 from shared.types import Secret
@@ -27,7 +27,6 @@ UPSTREAM_BATCH = "upstream batch"
 """The kind of reference from a resource's id of a batch to our own."""
 TOLERANCE_SECONDS = 300.0
 """How old or young a signature may be (the specification's own suggestion)."""
-_PREFIX = "whsec_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +68,9 @@ class Webhooks:
         if abs(self.clock() - int(at)) > TOLERANCE_SECONDS:
             return False
         given = [part[3:] for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")]
-        signed = f"{headers.get('webhook-id', '')}.{at}.".encode() + body
         for secret in self.secrets:
             key = await self._key(secret)
-            wanted = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)) if key else b""
+            wanted = signature(key, headers.get("webhook-id", ""), at, body).encode() if key else b""
             if wanted and any(hmac.compare_digest(wanted, each.encode()) for each in given):
                 return True
         return False
@@ -81,7 +79,7 @@ class Webhooks:
         """Empty: it cannot be used, and the log says so."""
         try:
             text = await self.vault.get(secret.vault_name) if secret.vault_name else secret.reveal()
-            return base64.b64decode(text.strip().removeprefix(_PREFIX), validate=True)
+            return base64.b64decode(text.strip().removeprefix(PREFIX), validate=True)
         except (UpstreamFailed, binascii.Error, ValueError) as error:
             self.log.warning("a secret of batch_webhook_secrets cannot be used", error=type(error).__name__)
             return b""

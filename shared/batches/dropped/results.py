@@ -18,7 +18,6 @@ from shared.batches.files import Files
 from shared.batches.ports import BatchRows, BlobFacts, BlobFolder, NoBlob
 from shared.objects import HERE, Registry
 from shared.ports import CallLog, StoreUnavailable
-from shared.principals import Principal
 
 _PASSES = 6
 type Part = Literal["output", "errors", "summary"]
@@ -71,8 +70,7 @@ class DropResults:
             return False
         mark = {"batch": batch.id}
         if part == "summary":
-            principal = Principal(batch.payer.key_id, batch.payer.key_name, batch.payer.team)
-            told = summary(batch, names, self.registry.sealer(HERE, principal))
+            told = summary(batch, names, self.registry.sealer(HERE, batch.payer.principal))
             await self.folder.write(name, _each([told]), "application/json", mark)
         elif part == "errors":
             await self._copy(name, batch.error_file, errors_of(batch), mark)

@@ -11,15 +11,15 @@ deployments", 2026-08), and the gateway's own for a field that is missing or of 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from shared.batches.intake.line_ids import may_hold_ids, open_line_ids, plain_tokens
-from shared.deferral import BATCHED
-from shared.endpoints import ENDPOINTS, MB, Shape
+from shared.deferral import BY_URL
+from shared.endpoints import MB, Shape
 from shared.errors import ApiError
 from shared.payload import MOST_DEPTH, depth
 from shared.types import Json
@@ -34,8 +34,6 @@ MOST_LINE = 4 * MB
 MOST_CUSTOM_ID = 512
 """Characters."""
 CHUNK_LINES, CHUNK_BYTES = 100, 4 * MB
-URLS: Mapping[str, Shape] = {"/" + ENDPOINTS[name].path: ENDPOINTS[name].shape for name in BATCHED}
-"""What lines may ask for, without `/v1`."""
 
 _MOST_CONTAINERS, _MOST_ELEMENTS = 100_000, 1_000_000
 """Of one line: parsing must not take a hundred times the room of its bytes (payload.py)."""
@@ -250,8 +248,8 @@ class LineReader:
         if type(given) is not str or not given:
             raise self._wrong(row)
         url = given.removeprefix("/v1")
-        if url not in URLS:
-            served = ", ".join(f"/v1{name}" for name in sorted(URLS))
+        if url not in BY_URL:
+            served = ", ".join(f"/v1{name}" for name in sorted(BY_URL))
             raise self._bad("invalid_url", f"The url {given[:100]!r} cannot be batched. Write one of {served}.", "url")
         if self.url and url != self.url:
             raise self._bad(
@@ -259,7 +257,7 @@ class LineReader:
                 f"The url {given[:100]!r} is another than that of the lines before. Write one file for each url.",
                 "url",
             )
-        self.url, self._url_given, self._shape = url, given, URLS[url]
+        self.url, self._url_given, self._shape = url, given, BY_URL[url].shape
 
     def _take_model(self, body: Json) -> None:
         named = body.get("model")

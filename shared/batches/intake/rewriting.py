@@ -15,7 +15,8 @@ from collections.abc import Callable
 import orjson
 
 from shared.batches.intake.line_ids import may_hold_ids, open_line_ids
-from shared.batches.intake.lines import URLS, lines_of
+from shared.batches.intake.lines import lines_of
+from shared.deferral import BY_URL
 from shared.endpoints import Shape
 from shared.types import Json
 from shared.wishes import NAMES
@@ -30,7 +31,7 @@ class Rewriter:
         check has found none, KeptFile.bound is empty)."""
         self._deployment = deployment
         self._url = url
-        self._shape: Shape = URLS[url.removeprefix("/v1")]
+        self._shape: Shape = BY_URL[url.removeprefix("/v1")].shape
         self._open_id = open_id
         self._rest: list[bytes] = []
 

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from shared.batches.batch import Batch
-from shared.batches.settling import BATCH_TIER, endpoint_of
+from shared.batches.settling import endpoint_of
 from shared.deferral import TIER
 from shared.endpoints import ENDPOINTS, Endpoint
 from shared.types import ApiRequest, Json
@@ -32,7 +32,7 @@ class AskedLine:
 
     def request(self, endpoint: Endpoint, alias: str) -> ApiRequest:
         body = {**self.body, "model": alias}
-        if body.get("service_tier") in (TIER, BATCH_TIER):
+        if body.get("service_tier") == TIER:
             del body["service_tier"]  # what asked for the batch is nothing that a deployment knows
         return ApiRequest(
             id="req_" + secrets.token_hex(12),

@@ -8,7 +8,8 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.batches.batch import Batch, Chunk, Figures
+from shared.batches.batch import Batch, Chunk
+from shared.batches.counting import summed
 from shared.batches.files import Files, Stretch
 from shared.batches.kept import KeptFile, new_id
 from shared.batches.looking import Claim
@@ -80,16 +81,13 @@ class OwnEnding:
         if chunks is None:
             await self.work.send("looks", {"do": "look", "batch": batch.id, "turn": -1}, SOON_SECONDS)
             return
-        completed, failed = sum(c.completed for c in chunks), sum(c.failed for c in chunks)
+        completed, failed, figures = summed(chunks)
         whole = completed + failed >= batch.lines
         name = {"output": "", "error": ""}
         if completed:
             name["output"] = await self._write(batch, "output", self._good(batch, chunks, hold))
         if failed or not whole:
             name["error"] = await self._write(batch, "error", self._bad(batch, chunks, stretches, hold))
-        figures = Figures()
-        for chunk in chunks:
-            figures = figures.plus(chunk.figures)
 
         def over(b: Batch) -> Batch | None:
             if b.ended:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from shared.batches.batch import Batch
+from shared.batches.batch import Batch, batch_error
+from shared.batches.counting import summed
 from shared.batches.files import Files, Stretch
 from shared.batches.looking import Claim, Looking
 from shared.batches.own import chunk_results
@@ -80,12 +81,8 @@ class OwnEngine:
         await self.rows.change(batch.id, begun)
 
     async def _fail(self, batch: Batch) -> None:
-        error = {
-            "code": "input_file_gone",
-            "message": "The input file of this batch is there no more. Upload it again and make a new batch.",
-            "line": None,
-            "param": "input_file_id",
-        }
+        message = "The input file of this batch is there no more. Upload it again and make a new batch."
+        error = batch_error("input_file_gone", message, "input_file_id")
         await self.rows.change(
             batch.id, lambda b: None if b.ended else b.to("failed", self.clock(), errors=(error,))
         )  # fmt: skip
@@ -93,7 +90,7 @@ class OwnEngine:
     async def _count(self, batch: Batch) -> Batch:
         """-> the batch as it is now."""
         chunks = await self.rows.chunks(batch.id)
-        completed, failed = sum(c.completed for c in chunks), sum(c.failed for c in chunks)
+        completed, failed, _ = summed(chunks)
         now = self.clock()
         through = bool(batch.chunks) and sum(c.done for c in chunks) >= batch.chunks
         if not through and now < batch.expires_at and (completed, failed) == (batch.completed, batch.failed):

@@ -212,9 +212,9 @@ def test(options):
 
 
 def check(_):
-    """run ruff check, ruff format --check, pyright and lint-imports
+    """run ruff check, ruff format --check, pyright, lint-imports and bicep
 
-    All four run, also when one of them fails. The exit code is 0 when all pass.
+    All of them run, also when one fails; bicep only where it is installed. The exit code is 0 when all pass.
     """
     set_up()
     become("-m", "local.stack.checks", "check")
@@ -265,6 +265,51 @@ def manage(options):
     become("-m", "local.stack", "manage", *options.arguments, cwd=os.getcwd())
 
 
+def package(options):
+    """make the zip that is deployed: dist/app.zip
+
+    Wheels for the target, bytecode, the app; then it is tried. Its own help: python3 dev.py package -- --help
+    """
+    set_up()
+    become("-P", "-m", "deploy", "package", *options.arguments, cwd=os.getcwd())
+
+
+def deploy(options):
+    """create or update everything in Azure: deploy -g GROUP
+
+    Runs az, and shows each command before it runs: docs/deploy.md. Its own help: python3 dev.py deploy -- --help
+    """
+    set_up()
+    become("-P", "-m", "deploy", "deploy", *options.arguments, cwd=os.getcwd())
+
+
+def infra(options):
+    """hold infra/ against the Bicep CLI; with --write, make what is compiled of it anew
+
+    Lint, format, infra/azuredeploy.json and the snapshots of the examples. It asks nothing of Azure.
+    """
+    set_up()
+    become("-P", "-m", "deploy", "infra", *options.arguments, cwd=os.getcwd())
+
+
+def costs(options):
+    """work out what a gateway costs a month: costs --calls 1e6
+
+    At list prices, without the models. Its own help: python3 dev.py costs -- --help
+    """
+    set_up()
+    become("-P", "-m", "deploy", "costs", *options.arguments, cwd=os.getcwd())
+
+
+def az(options):
+    """run Azure's own command line, installed into .tollgate/az where there is none
+
+    With arguments it runs az with these: python3 dev.py az login
+    """
+    set_up()
+    become("-P", "-m", "deploy", "az", *options.arguments, cwd=os.getcwd())
+
+
 def clean(_):
     """stop, then remove .venv and .tollgate
 
@@ -278,7 +323,11 @@ def clean(_):
             print("Removed %s" % path)
 
 
-COMMANDS = {c.__name__: c for c in (up, status, down, test, check, fmt, bench, prove, conformance, manage, clean)}
+COMMANDS = (
+    up, status, down, test, check, fmt, bench, prove, conformance, manage, package, deploy, infra, costs, az, clean,
+)  # fmt: skip
+COMMANDS = {command.__name__: command for command in COMMANDS}
+PASSED_ON = ("test", "bench", "prove", "conformance", "manage", "package", "deploy", "infra", "costs", "az")
 
 
 def parser():
@@ -303,7 +352,7 @@ def parser():
 
 def main(argv):
     passed_on = []
-    own = argv[:1] and argv[0] in ("test", "bench", "prove", "conformance", "manage")
+    own = argv[:1] and argv[0] in PASSED_ON
     if own and argv[1:] not in (["--help"], ["-h"]):
         argv, passed_on = argv[:1], argv[2:] if argv[1:2] == ["--"] else argv[1:]
     options = parser().parse_args(argv)

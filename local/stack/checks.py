@@ -14,6 +14,7 @@ CHECKS = {
     "ruff format --check": [PYTHON, "-m", "ruff", "format", "--check", "."],
     "pyright": [PYTHON, "-m", "pyright"],
     "lint-imports": [str(Path(PYTHON).with_name("lint-imports"))],
+    "bicep": [PYTHON, "-m", "deploy.bicep", "check"],
 }
 
 
@@ -31,10 +32,12 @@ def check() -> int:
         done = subprocess.run(
             command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
-        print(f"{'FAILED' if done.returncode else 'ok'} ({time.monotonic() - started:.1f} s)", flush=True)
+        said = done.stdout.decode(errors="replace")
+        outcome = "FAILED" if done.returncode else said.strip() if said.startswith("skipped:") else "ok"
+        print(f"{outcome} ({time.monotonic() - started:.1f} s)", flush=True)
         if done.returncode:
             failed.append(name)
-            print(done.stdout.decode(errors="replace"), flush=True)
+            print(said, flush=True)
     print(f"checks: {'failed: ' + ', '.join(failed) if failed else 'all passed'}", flush=True)
     return 1 if failed else 0
 

@@ -47,7 +47,7 @@ def app_settings(record: Record, storage: str, config: Path, fake: Mapping[str, 
             "SSL_CERT_FILE": str(fake["ca_file"]),
             "REQUESTS_CA_BUNDLE": str(fake["ca_file"]),
             "PRICES_URL": str(fake["prices_url"]),
-            "MONITOR_URL": str(fake["management_url"]),
+            "RESOURCE_MANAGER_URL": str(fake["management_url"]),
             "EVENTS": "queue:tollgate-events",
             "DEFER_SECONDS": "10",
         }

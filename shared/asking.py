@@ -29,7 +29,7 @@ from shared.transform import Asked, Exchange, Joining, Part, exchange
 from shared.transform.relayed import finisher, parse
 from shared.transform.surfaces import url_of
 from shared.types import Json, Reply, UpstreamReply, UpstreamRequest
-from shared.upstream_errors import from_upstream
+from shared.upstream_errors import from_upstream, remedy_of
 
 
 class Unfit(Exception):
@@ -195,7 +195,8 @@ def _refused(call: Call, deployment: Deployment, reply: UpstreamReply, body: byt
     if reply.status == 404 and call.endpoint.target in ("id", "resource") and call.opener and call.opener.opened:
         return Refused(404, errors.no_such_object(), reply.headers)
     hidden = deployment.hidden_names() | dict(call.opener.opened if call.opener else ())
-    return Refused(reply.status, from_upstream(reply.status, reply.headers, body, hidden), reply.headers)
+    public = from_upstream(reply.status, reply.headers, body, hidden)
+    return Refused(reply.status, public, reply.headers, remedy_of(reply.status, body))
 
 
 def _query(call: Call, deployment: Deployment) -> str:

@@ -168,7 +168,7 @@ class Attempts:
             except Refused as refused:
                 error, headers = refused.public, refused.headers
                 failure = of_refusal(refused.status, error, headers, self.clock())
-                self.delivery.note_failure(call, str(refused.status), error.code or "")
+                self.delivery.note_failure(call, str(refused.status), refused.remedy or error.code or "")
             call.journey = None
             journey.failed(failure, self.clock(), headers)
             if call.making and failure.kind not in _NOT_MADE:

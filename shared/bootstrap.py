@@ -88,10 +88,10 @@ def _timers_desk() -> LazyDesk | None:
 
 
 def _settings(environ: Mapping[str, str]) -> tuple[Settings | ConfigError, JsonLog]:
-    from shared.adapters.telemetry import JsonLog, quiet_libraries
+    from shared.adapters.telemetry import JsonLog, begin_logging
     from shared.errors import ConfigError
 
-    quiet_libraries()
+    begin_logging(on_azure="WEBSITE_SITE_NAME" in environ)
     try:
         settings = Settings.from_mapping(environ)
     except ConfigError as error:
@@ -196,25 +196,23 @@ def make_desk(
 ) -> LazyDesk:
     """What operations work with, for one process or one command. Nothing is opened before it is used. `book`: prices to
     begin with; else the refreshed ones, for which whoever asks for prices first waits."""
-    from shared.adapters.blob_folder import BlobFolders
-    from shared.adapters.blobs import Blobs
     from shared.operations.desk import LazyDesk, Makers
 
     storage = _storage(settings)
     makers = Makers(
         tables=lambda: make_tables(settings),
-        blobs=lambda: Blobs(storage.blob_service),
+        blobs=storage.blobs,
         book=book,
         vault=lambda: _vault(settings.key_vault_uri, log),
         tokens=lambda vault: _tokens(environ, vault, log),
         upstream=lambda tokens, vault: _upstream(environ, tokens, vault),
         outbox=lambda tables: _outbox(settings, tables, log),
-        folders=lambda: BlobFolders(storage.blob_service),
+        folders=storage.folders,
         queue=storage.queue,
         http=_http,
         reader=lambda vault: _reader(settings, environ, vault),
     )
-    return LazyDesk(settings, log, time.time, makers)
+    return LazyDesk(settings, log, time.time, makers, environ)
 
 
 def _vault(uri: str, log: JsonLog) -> VaultSecrets:
@@ -232,7 +230,11 @@ def _tokens(environ: Mapping[str, str], vault: VaultSecrets, log: JsonLog) -> En
 def _upstream(environ: Mapping[str, str], tokens: EntraTokens, vault: VaultSecrets) -> HttpUpstream:
     from shared.adapters.upstream import HttpUpstream
 
-    return HttpUpstream(tokens, vault, use_proxy=any(environ.get(name) for name in ("HTTPS_PROXY", "https_proxy")))
+    return HttpUpstream(tokens, vault, use_proxy=_use_proxy(environ))
+
+
+def _use_proxy(environ: Mapping[str, str]) -> bool:
+    return any(environ.get(name) for name in ("HTTPS_PROXY", "https_proxy"))
 
 
 def _outbox(settings: Settings, tables: Tables, log: JsonLog) -> Outbox:
@@ -267,7 +269,7 @@ def in_process() -> InProcess:
 def _storage(settings: Settings) -> Storage:
     from shared.adapters.storage import Storage
 
-    return Storage(settings, _credential)
+    return Storage(settings, _credential, _use_proxy(os.environ))
 
 
 def make_tables(settings: Settings) -> Tables:
@@ -278,20 +280,16 @@ def make_tables(settings: Settings) -> Tables:
 
 
 def config_source(settings: Settings) -> ConfigSource:
-    from shared.adapters.config_source import BlobSource, FileSource, blob_place
+    from shared.adapters.config_place import source_of
 
-    source = settings.config_source
-    place = blob_place(source)
-    if place is None:
-        path = Path(source) if source else ROOT / "config.yaml"
-        return FileSource(path if path.is_absolute() else ROOT / path)
-    return BlobSource(functools.partial(_storage(settings).blob, *place))
+    return source_of(settings.config_source, ROOT, _storage(settings))
 
 
 def _credential(client_id: str) -> Any:
     from shared.adapters.own_identity import own_credential
+    from shared.adapters.platform_identity import told
 
-    return own_credential(os.environ.get("AZURE_AUTHORITY_HOST", ""), client_id)
+    return own_credential(os.environ.get("AZURE_AUTHORITY_HOST", ""), client_id, told(os.environ))
 
 
 def _credential_at_exit(client_id: str) -> Any:

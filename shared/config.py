@@ -7,14 +7,30 @@ environment is an argument.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ValidationError
 
+from shared.checked import (
+    Checked,
+    after,
+    anything,
+    either,
+    flag,
+    instance,
+    mapping,
+    needed,
+    number,
+    one_of,
+    optional,
+    several,
+    text,
+    usually,
+    whole,
+)
 from shared.document import NO_MODELS, Document, Path, where
 from shared.errors import ConfigError, Problem
 from shared.types import Json, Secret
@@ -24,115 +40,105 @@ BASE_NAMES = ("api_base", "base_url", "azure_endpoint")
 ENV_PREFIX = "os.environ/"
 VAULT_PREFIX = "keyvault/"
 _VAULT_NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
+Mode = Literal[
+    "chat", "completion", "embedding", "responses", "image_generation", "audio_transcription", "audio_speech",
+    "batch", "moderation", "rerank", "video_generation", "realtime", "messages",
+]  # fmt: skip
+"""What a model is for, in LiteLLM's words."""
 
 
-class PtuGiven(BaseModel):
+class PtuGiven(Checked, extra="forbid"):
     """Provisioned throughput of one deployment."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    units: int = Field(ge=1, le=1_000_000)
-    hourly_cost: Any = None
+    units: int = needed(whole(ge=1, le=1_000_000))
+    hourly_cost: Any = usually(None, anything())
     """In USD, for all units together."""
-    capacity_tokens_per_hour: int | None = Field(None, ge=1)
-    output_weight: int = Field(1, ge=1, le=100)
-    whole_share: float = Field(1.0, ge=0, le=1)
+    capacity_tokens_per_hour: int | None = optional(whole(ge=1))
+    output_weight: int = usually(1, whole(ge=1, le=100))
+    whole_share: float = usually(1.0, number(ge=0, le=1))
     """Of calls without a stream, how many may go there."""
 
 
-class Sold(BaseModel):
+class Sold(Checked):
     """What decides the price of a deployment; rates of its own (`input_cost_per_token`) are read in transform/terms.py.
 
     It may stand in the parameters as well as in model_info.
     """
 
-    sku: str | None = None
-    region: str | None = Field(default=None, validation_alias=AliasChoices("region", "region_name"))
-    model_version: str | None = None
-    azure_resource_id: str | None = None
-    ptu: PtuGiven | None = None
+    sku: str | None = optional(text())
+    region: str | None = optional(text(), "region", "region_name")
+    model_version: str | None = optional(text())
+    azure_resource_id: str | None = optional(text())
+    ptu: PtuGiven | None = optional(PtuGiven.kind)
 
 
-class Params(Sold):
+class Params(Sold, extra="allow", numbers_as_text=True):
     """`litellm_params` (or `params`) of one entry. Fields that a request body may hold are kept as its defaults."""
 
-    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True, coerce_numbers_to_str=True)
-
-    model: str = Field(min_length=1)
-    api_base: str | None = Field(None, validation_alias=AliasChoices(*BASE_NAMES))
-    api_version: str | None = None
-    api_key: Secret | None = None
-    azure_ad_token: Secret | None = None
-    tenant_id: str | None = None
-    client_id: str | None = None
-    client_secret: Secret | None = None
-    azure_username: str | None = None
-    azure_password: Secret | None = None
-    azure_scope: str | None = None
-    azure_federated_token_file: str | None = None
-    azure_authority_host: str | None = None
-    base_model: str | None = None
-    family: str | None = None
-    capabilities: Json = Field(default_factory=dict[str, Any])
-    batch_storage: str | None = None
+    model: str = needed(text(min_length=1))
+    api_base: str | None = optional(text(), *BASE_NAMES)
+    api_version: str | None = optional(text())
+    api_key: Secret | None = optional(instance(Secret))
+    azure_ad_token: Secret | None = optional(instance(Secret))
+    tenant_id: str | None = optional(text())
+    client_id: str | None = optional(text())
+    client_secret: Secret | None = optional(instance(Secret))
+    azure_username: str | None = optional(text())
+    azure_password: Secret | None = optional(instance(Secret))
+    azure_scope: str | None = optional(text())
+    azure_federated_token_file: str | None = optional(text())
+    azure_authority_host: str | None = optional(text())
+    base_model: str | None = optional(text())
+    family: str | None = optional(text())
+    capabilities: Json = usually(dict, mapping(anything()))
+    batch_storage: str | None = optional(text())
     """A container: batches get their input from it and leave their output there."""
-    tpm: int | None = Field(None, ge=0)
-    rpm: int | None = Field(None, ge=0)
-    weight: float | None = Field(None, ge=0, allow_inf_nan=False)
-    order: int | None = Field(None, ge=0)
-    timeout: float | None = Field(None, gt=0, allow_inf_nan=False)
-    stream_timeout: float | None = Field(None, gt=0, allow_inf_nan=False)
-    cooldown_time: float | None = Field(None, ge=0, le=86400)
-    tags: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = Field(
-        default_factory=list[str]
-    )
-    drop_params: bool | None = None
-    additional_drop_params: list[str] = Field(default_factory=list[str])
-    allowed_openai_params: list[str] = Field(default_factory=list[str])
-    extra_body: Json = Field(default_factory=dict[str, Any])
+    tpm: int | None = optional(whole(ge=0))
+    rpm: int | None = optional(whole(ge=0))
+    weight: float | None = optional(number(ge=0, allow_inf_nan=False))
+    order: int | None = optional(whole(ge=0))
+    timeout: float | None = optional(number(gt=0, allow_inf_nan=False))
+    stream_timeout: float | None = optional(number(gt=0, allow_inf_nan=False))
+    cooldown_time: float | None = optional(number(ge=0, le=86400))
+    tags: list[str] = usually(list, several(text(strip_whitespace=True, min_length=1)))
+    drop_params: bool | None = optional(flag())
+    additional_drop_params: list[str] = usually(list, several(text()))
+    allowed_openai_params: list[str] = usually(list, several(text()))
+    extra_body: Json = usually(dict, mapping(anything()))
 
 
-class ModelInfo(Sold):
+class ModelInfo(Sold, extra="allow", numbers_as_text=True):
     """`model_info` of one entry: what is known of the model; anything else in it is the operator's own note."""
 
-    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True)
-
-    base_model: str | None = None
-    mode: Literal[
-        "chat", "completion", "embedding", "responses", "image_generation", "audio_transcription", "audio_speech",
-        "batch", "moderation", "rerank", "video_generation", "realtime", "messages",
-    ] | None = None  # fmt: skip
-    family: str | None = None
-    capabilities: Json = Field(default_factory=dict[str, Any])
+    base_model: str | None = optional(text())
+    mode: Mode | None = optional(one_of(*get_args(Mode)))
+    family: str | None = optional(text())
+    capabilities: Json = usually(dict, mapping(anything()))
 
 
-class Entry(BaseModel):
+class Entry(Checked, extra="forbid"):
     """One deployment behind an alias. tpm, rpm, weight and order may stand here as well as in the parameters."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    model_name: str = Field(min_length=1, max_length=200)
-    params: Params = Field(validation_alias=AliasChoices("litellm_params", "params"))
-    model_info: ModelInfo = Field(default_factory=ModelInfo)
-    tpm: int | None = Field(None, ge=0)
-    rpm: int | None = Field(None, ge=0)
-    weight: float | None = Field(None, ge=0, allow_inf_nan=False)
-    order: int | None = Field(None, ge=0)
+    model_name: str = needed(text(min_length=1, max_length=200))
+    params: Params = needed(Params.kind, "litellm_params", "params")
+    model_info: ModelInfo = usually(ModelInfo, ModelInfo.kind)
+    tpm: int | None = optional(whole(ge=0))
+    rpm: int | None = optional(whole(ge=0))
+    weight: float | None = optional(number(ge=0, allow_inf_nan=False))
+    order: int | None = optional(whole(ge=0))
 
 
-class Options(BaseModel):
+class Options(Checked, extra="allow"):
     """`litellm_settings` (or `settings`): what holds for all entries."""
 
-    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
-
-    drop_params: bool = False
-    enable_azure_ad_token_refresh: bool = False
-    enable_loadbalancing_on_batch_endpoints: bool = False
-    default_models: dict[str, str] = Field(default_factory=dict[str, str])
-    default_resource: str | None = None
-    import_raw_ids: dict[str, Literal["*"] | list[str]] = Field(default_factory=dict[str, Any])
-    unusable_items: Literal["refuse", "remove"] = "refuse"
-    batch_webhook_secrets: list[Secret] = Field(default_factory=list[Secret])
+    drop_params: bool = usually(False, flag())
+    enable_azure_ad_token_refresh: bool = usually(False, flag())
+    enable_loadbalancing_on_batch_endpoints: bool = usually(False, flag())
+    default_models: dict[str, str] = usually(dict, mapping(text()))
+    default_resource: str | None = optional(text())
+    import_raw_ids: dict[str, Literal["*"] | list[str]] = usually(dict, mapping(either(one_of("*"), several(text()))))
+    unusable_items: Literal["refuse", "remove"] = usually("refuse", one_of("refuse", "remove"))
+    batch_webhook_secrets: list[Secret] = usually(list, several(instance(Secret)))
     """By which Azure OpenAI signs its webhooks."""
 
 
@@ -141,14 +147,12 @@ def _or_empty(given: Any) -> Any:
     return {} if given is None else given
 
 
-class File(BaseModel):
+class File(Checked, extra="allow"):
     """The whole file but for its entries, which are checked one by one so that all problems are found at once."""
 
-    model_config = ConfigDict(extra="allow")
-
-    model_list: list[Any] = Field(min_length=1)
-    settings: Options = Field(default_factory=Options, validation_alias=AliasChoices("litellm_settings", "settings"))
-    router_settings: Annotated[Json, BeforeValidator(_or_empty)] = Field(default_factory=dict[str, Any])
+    model_list: list[Any] = needed(several(anything(), min_length=1))
+    settings: Options = usually(Options, Options.kind, "litellm_settings", "settings")
+    router_settings: Json = usually(dict, after(_or_empty, mapping(anything())))
     """Read in transform/router_config.py."""
 
 
@@ -281,5 +285,7 @@ def params_at(document: Document, index: int) -> Path:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """What to write instead of an unknown field."""
+    import difflib
+
     close = difflib.get_close_matches(name, list(known), 1, 0.7)
     return f"write '{close[0]}'" if close else "remove it"

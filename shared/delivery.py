@@ -49,13 +49,17 @@ class Limits:
 
 
 class Refused(Exception):
-    """The upstream answered with an error: its own status and headers for the router, `public` for the client."""
+    """The upstream answered with an error: its own status and headers for the router, `public` for the client, `remedy`
+    for the log."""
 
-    def __init__(self, status: int, public: ApiError, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, public: ApiError, headers: Mapping[str, str] | None = None, remedy: str = ""
+    ) -> None:
         super().__init__(status)
         self.status = status
         self.public = public
         self.headers = headers or {}
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)

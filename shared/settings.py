@@ -20,6 +20,8 @@ RETAIL_PRICES = "https://prices.azure.com/api/retail/prices"
 RESOURCE_MANAGER = "https://management.azure.com"
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+_REFERENCE = "@Microsoft.KeyVault("
+"""How a setting begins that the platform has not replaced by the vault's secret: anybody could write that text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Settings:
     retention_months: int
     export_container: str
     prices_url: str
-    monitor_url: str
+    resource_manager_url: str
     events: str
     """EVENTS: `queue:NAME`, the https address of an Event Grid topic, or empty."""
     events_key: Secret
@@ -81,7 +83,7 @@ class Settings:
             storage_client_id=values.get(f"{STORAGE}__clientId", ""),
             key_pepper=Secret(read.required("KEY_PEPPER", "32 random bytes, as from: openssl rand -base64 32")),
             id_keys=Secret(read.id_keys("ID_KEYS")),
-            admin_key=Secret(values.get("ADMIN_KEY", "")),
+            admin_key=Secret(read.secret("ADMIN_KEY")),
             manage_api=read.choice("MANAGE_API", "on", "off"),
             entra_tenants=read.tenants("ENTRA_TENANTS"),
             entra_audiences=_names(values, "ENTRA_AUDIENCES"),
@@ -96,9 +98,9 @@ class Settings:
             retention_months=read.months("RETENTION_MONTHS", 24),
             export_container=read.container("EXPORT_CONTAINER"),
             prices_url=read.address("PRICES_URL", RETAIL_PRICES),
-            monitor_url=read.address("MONITOR_URL", RESOURCE_MANAGER),
+            resource_manager_url=read.address("RESOURCE_MANAGER_URL", RESOURCE_MANAGER),
             events=read.events("EVENTS"),
-            events_key=Secret(values.get("EVENTS_KEY", "")),
+            events_key=Secret(read.secret("EVENTS_KEY")),
             on_disconnect=read.choice("ON_DISCONNECT", "close", "drain"),
             first_byte_seconds=read.seconds("FIRST_BYTE_SECONDS", 210),
             callback_hosts=_names(values, "CALLBACK_HOSTS"),
@@ -137,10 +139,21 @@ class _Reader:
     def required(self, name: str, remedy: str) -> str:
         if not self._values.get(name):
             self.complain(name, "not set", f"set it to {remedy}")
-        return self._values.get(name, "")
+        return self.secret(name)
+
+    def secret(self, name: str) -> str:
+        text = self._values.get(name, "")
+        if not text.startswith(_REFERENCE):
+            return text
+        self.complain(
+            name, "the Key Vault reference was not resolved",
+            "give the app's identity the role Key Vault Secrets User and make the secret, then refresh the references "
+            "(docs/troubleshooting.md)",
+        )  # fmt: skip
+        return ""
 
     def id_keys(self, name: str) -> str:
-        text = self._values.get(name, "")
+        text = self.secret(name)
         try:
             if text:
                 parse_keys(text)

@@ -95,6 +95,32 @@ def _error_object(body: bytes) -> Json:
     return error if isinstance(error, dict) else {}
 
 
+_NO_ROLE = (
+    "PermissionDenied: the gateway's identity lacks the role {} on this deployment's resource: assign it (a role that "
+    "was just assigned takes up to 10 minutes)"
+)
+_KEEPS = re.compile(r"accounts/OpenAI/(?:files|uploads|batch|fine|jobs)", re.I)
+
+
+def remedy_of(status: int, body: bytes) -> str:
+    """What the operator can do about a refusal of the gateway itself; empty for any other error."""
+    if status not in (401, 403):
+        return ""
+    error = _error_object(body)
+    code, message = str(error.get("code") or ""), str(error.get("message") or "")
+    if code == "PermissionDenied":
+        of_openai = "accounts/OpenAI/" in message or "data action" not in message
+        role = "Cognitive Services OpenAI Contributor" if _KEEPS.search(message) else "Cognitive Services OpenAI User"
+        return _NO_ROLE.format(role if of_openai else "Cognitive Services User")
+    if "Virtual Network/Firewall" in message or "Public access is disabled" in message:
+        return "the resource's network rules do not let the gateway in: add its subnet or a private endpoint"
+    if "subscription key" in message:
+        return "the api key is not this resource's, or api_base is another one's"
+    if "Access token" in message:
+        return "the token was refused: check the identity's tenant, and azure_scope"
+    return ""
+
+
 def status_of_code(code: str) -> int:
     """The status of an error that came as an event of a stream: its code may be a status, or name what it was."""
     if code.isdigit() and 400 <= int(code) < 600:

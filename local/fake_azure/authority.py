@@ -16,10 +16,13 @@ import orjson
 from aiohttp import web
 
 from .errors import ApiError
-from .faults import AUTHORITY, SIGNING_KEYS, TOKEN_LIFETIME, FaultQueue
-from .tokens import DEFAULT_LIFETIME, TokenIssuer
+from .faults import AUTHORITY, SIGNING_KEYS, TOKEN_LIFETIME, Fault, FaultQueue
+from .tokens import DEFAULT_LIFETIME, TokenIssuer, TokenRefused
 
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+FEDERATED_AUDIENCE = "api://AzureADTokenExchange"
+FEDERATED_SUBJECT = "system:serviceaccount:dev:app"
+"""Whoever the cluster says that a caller is: its assertions are rotated, this stays."""
 _ANY_TENANT = ("common", "organizations")
 
 
@@ -124,9 +127,18 @@ class Authority:
     def _check_assertion(self, client_id: str, assertion: str, kind: str) -> None:
         if client_id not in self._directory.clients:
             raise self._unknown_client(client_id)
-        if kind != _ASSERTION_TYPE or assertion != self._directory.federated_assertion:
+        if kind != _ASSERTION_TYPE or not self._vouched(assertion):
             message = "No matching federated identity record found for presented assertion."
             raise _refusal(401, "invalid_client", 700213, message)
+
+    def _vouched(self, assertion: str) -> bool:
+        """The first assertion is good for ever; those that take its place are as good as any token."""
+        if assertion == self._directory.federated_assertion:
+            return True
+        try:
+            return self._tokens.verify(assertion, {FEDERATED_AUDIENCE}).get("sub") == FEDERATED_SUBJECT
+        except TokenRefused:
+            return False
 
     def _unknown_client(self, client_id: str) -> ApiError:
         message = f"Application with identifier '{client_id}' was not found in the directory 'Fake Azure'."
@@ -166,14 +178,14 @@ class Authority:
         return web.json_response({**body, "cloud_instance_name": "microsoftonline.com"})
 
 
-async def meet_fault(faults: FaultQueue, kinds: frozenset[str]) -> None:
-    """The faults that every identity endpoint has in common: slow, or a status instead of an answer."""
+async def meet_fault(faults: FaultQueue, kinds: frozenset[str]) -> Fault | None:
+    """The faults that every identity endpoint has in common: slow, or a status instead of an answer. -> another one."""
     fault = faults.take(kinds)
-    if fault is None:
-        return
+    if fault is None or fault.kind.endswith("_role"):
+        return fault
     if fault.kind.endswith("_slow"):
         await asyncio.sleep(fault.seconds)
-        return
+        return None
     headers = {**(fault.headers or {}), **dict(fault.retry_headers())}
     body = fault.body or {"error": "temporarily_unavailable", "error_description": "ordered by a fault"}
     raise ApiError(fault.status, body.encode() if isinstance(body, str) else body, headers)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from .batch_desk import BatchDesk
 from .faults import FaultQueue
+from .management.arranged import Arranged
 from .recorder import RequestLog
 from .webhooks import Webhooks
 
@@ -27,6 +28,7 @@ class Controls(Protocol):
     faults: FaultQueue
     batches: BatchDesk
     webhooks: Webhooks
+    arm: Arranged
 
     def describe(self) -> dict[str, Any]: ...
     def add_fault(self, kind: str, **parameters: Any) -> None: ...
@@ -77,8 +79,9 @@ class ControlApp:
         ]
 
     def _batch_routes(self) -> list[web.RouteDef]:
-        """What is ordered of batches, webhooks, and whole resources: each is the method that it names."""
+        """What is ordered of batches, webhooks, whole resources, Resource Manager: each is the method that it names."""
         controls, batches, webhooks = self._controls, self._controls.batches, self._controls.webhooks
+        arm = controls.arm
         actions: Mapping[str, Callable[..., Any]] = {
             "batches": batches.set,
             "batches/hold": batches.hold,
@@ -88,6 +91,11 @@ class ControlApp:
             "webhooks/send": controls.send_webhook,
             "kill": controls.kill,
             "revive": controls.revive,
+            "arm/account": arm.set_account,
+            "arm/deployment": arm.set_deployment,
+            "arm/roles": arm.set_roles,
+            "arm/usage": arm.set_usage,
+            "arm/scaling": arm.set_scaling,
         }
 
         def posted(action: Callable[..., Any]) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -236,6 +236,8 @@ async def _meet(request: web.Request, fault: Fault, asked: Asked | None) -> None
             raise errors.bad_gateway_page()
         case "content_filter":
             raise errors.prompt_filtered()
+        case "no_role":
+            raise errors.no_role()
         case "insufficient_quota":
             raise errors.insufficient_quota()
         case "context_length":

@@ -116,6 +116,16 @@ def bad_token() -> ApiError:
     )
 
 
+def no_role() -> ApiError:
+    """As Azure answers a good token of an identity that has no role: not with 403."""
+    message = (
+        "The principal `00000000-0000-0000-0000-000000000000` lacks the required data action "
+        "`Microsoft.CognitiveServices/accounts/OpenAI/deployments/chat/completions/action` to perform "
+        "`POST /openai/deployments/{deployment-id}/chat/completions` operation."
+    )
+    return azure(401, "PermissionDenied", message)
+
+
 def prompt_filtered() -> ApiError:
     safe: dict[str, Any] = {"filtered": False, "severity": "safe"}
     verdict = {

@@ -63,7 +63,10 @@ class FakeAzure:
         self.quotas = Quotas()
         self.webhooks = Webhooks()
         self.batches = BatchDesk(self.webhooks)
-        self.management = Management(self._resources, self.served, self._tokens, self.faults, secret_of("topic key"))
+        self.management = Management(
+            self._resources, self._urls, self.served, self._tokens, self.faults, secret_of("topic key")
+        )
+        self.arm = self.management.arm
         self._vault = Vault(self._urls["tls"], secrets, self._tokens, self.faults, self.counters)
         self._ca_file = ca_file
         self._token_file = state_dir / "federated-token"
@@ -167,13 +170,15 @@ class FakeAzure:
         self.faults.add(Fault.parse({"kind": kind, **parameters}))
 
     def clear(self) -> Any:
-        """Forgets faults, quotas, requests, counters, events, webhooks, orders for batches; revives what was killed.
+        """Forgets faults, quotas, requests, counters, events, webhooks, orders for batches and of what Resource Manager
+        says; revives what was killed.
 
         Keeps deployments, keys, secrets, batches, and what was served. It may have to be awaited, as `kill`.
         """
         self.faults.clear()
         self.quotas.clear()
         self.management.topic.clear()
+        self.arm.clear()
         self.log.clear()
         self.counters.clear()
         self.batches.clear()

@@ -20,6 +20,7 @@ BEFORE_ANSWER = frozenset(
         "reset",
         "html",
         "reject_stream_options",
+        "no_role",  # the caller's identity is known, and has no role (yet)
     }
 )
 DURING_ANSWER = frozenset(
@@ -43,7 +44,7 @@ DURING_ANSWER = frozenset(
 AUTHORITY = frozenset({"token_status", "token_slow"})
 SIGNING_KEYS = frozenset({"jwks_status", "jwks_slow"})
 IDENTITY = frozenset({"identity_status", "identity_slow"})
-VAULT = frozenset({"vault_status", "vault_slow"})
+VAULT = frozenset({"vault_status", "vault_slow", "vault_no_role"})
 BATCH_LINE = frozenset({"batch_line"})  # the next line of a batch is answered with `status` and `body`
 TOKEN_LIFETIME = "token_lifetime"
 KINDS = BEFORE_ANSWER | DURING_ANSWER | BATCH_LINE | AUTHORITY | SIGNING_KEYS | IDENTITY | VAULT | {TOKEN_LIFETIME}
@@ -81,7 +82,7 @@ class Fault:
             defaults["size"] = 7
         elif given["kind"] == "crlf":
             defaults["crlf"] = True
-        elif given["kind"] == TOKEN_LIFETIME:
+        elif given["kind"] in (TOKEN_LIFETIME, "no_role", "vault_no_role"):
             defaults["times"] = UNTIL_CLEARED
         return cls(**{**defaults, **given})
 

@@ -18,6 +18,7 @@ COGNITIVE_AUDIENCES = frozenset(
     f"https://{host}.{cloud}" for host in ("cognitiveservices", "ai") for cloud in ("azure.com", "azure.us", "azure.cn")
 )
 VAULT_AUDIENCE = "https://vault.azure.net"
+STORAGE_AUDIENCE = "https://storage.azure.com"
 DEFAULT_LIFETIME = 3600
 _REMEMBERED = 1_000
 
@@ -43,7 +44,7 @@ class TokenIssuer:
         kid, key = list(self._keys.items())[-1]
         standard = {
             "aud": audience,
-            "iss": self.issuer,
+            "iss": self._issuer_for(audience),
             "tid": self.tenant_id,
             "iat": now,
             "nbf": now,
@@ -55,6 +56,11 @@ class TokenIssuer:
         given = self._claims.get(str(claims.get("appid", "")), {})
         said = {name: value for name, value in {**standard, **given, **claims}.items() if value is not None}
         return jwt.encode(said, key, algorithm="RS256", headers={"kid": kid})
+
+    def _issuer_for(self, audience: str) -> str:
+        """Storage wants tokens in the first form, whose issuer is always the same host."""
+        first = audience.rstrip("/") == STORAGE_AUDIENCE
+        return f"https://sts.windows.net/{self.tenant_id}/" if first else self.issuer
 
     def give(self, client_id: str, claims: Mapping[str, Any]) -> None:
         """What every token of an application holds from now on, such as `roles`. Nothing: no more than usual."""
@@ -98,7 +104,7 @@ class TokenIssuer:
                 token,
                 self._keys[jwt.get_unverified_header(token)["kid"]].public_key(),
                 algorithms=["RS256"],
-                issuer=self.issuer,
+                issuer=[self.issuer, self._issuer_for(STORAGE_AUDIENCE)],
                 options={"verify_aud": False, "verify_exp": False, "require": ["aud", "exp", "xms_generation"]},
             )
         except (jwt.PyJWTError, KeyError) as error:

@@ -51,8 +51,10 @@ class Vault:
         ]
 
     async def read(self, request: web.Request) -> web.Response:
-        await meet_fault(self._faults, VAULT)
+        fault = await meet_fault(self._faults, VAULT)
         self._authorise(request.headers.get("Authorization", ""))
+        if fault is not None and fault.kind == "vault_no_role":
+            raise _no_role()
         if not request.query.get("api-version"):
             raise _error(400, "BadParameter", "api-version must be specified")
         self._reads["vault_reads"] += 1
@@ -93,6 +95,16 @@ class Vault:
         error = _error(401, "Unauthorized", message)
         error.headers["WWW-Authenticate"] = f'Bearer authorization="{authority}", resource="{VAULT_AUDIENCE}"'
         return error
+
+
+def _no_role() -> ApiError:
+    message = (
+        "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role "
+        "definitions were changed recently, please observe propagation time.\r\nAction: "
+        "'Microsoft.KeyVault/vaults/secrets/getSecret/action'\r\nAssignment: (not found)\r\n"
+    )
+    error = {"code": "Forbidden", "message": message, "innererror": {"code": "ForbiddenByRbac"}}
+    return ApiError(403, {"error": error}, content_type="application/json; charset=utf-8")
 
 
 def _error(status: int, code: str, message: str) -> ApiError:

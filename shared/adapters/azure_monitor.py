@@ -1,6 +1,6 @@
 """What Azure itself has counted: Azure Monitor's metrics of a Foundry or Azure OpenAI account, by deployment and day.
 
-Owns the request, its names and its answers; knows nothing of the ledger that it is compared with. Needs the role
+Owns what is asked, its names and its answers; knows nothing of the ledger that it is compared with. Needs the role
 Monitoring Reader on the account.
 
 Names: Microsoft's page "Supported metrics for Microsoft.CognitiveServices/accounts", read 2026-08; api-version
@@ -12,22 +12,17 @@ dimensions in small letters; `__Empty` for models whose deployment Azure does no
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.errors import UpstreamFailed
+from shared.adapters.arm_calls import ArmCalls, ArmFailed
 from shared.ports import Tokens
-from shared.redact import redact
-from shared.types import Credential
 
 if TYPE_CHECKING:
     import httpx
 
-MANAGEMENT_SCOPE = "https://management.azure.com/.default"
 API_VERSION = "2023-10-01"
 UNNAMED = "__Empty"
 NAMES = (
@@ -35,8 +30,6 @@ NAMES = (
     {"InputTokens": "input_tokens", "OutputTokens": "output_tokens", "ModelRequests": "requests"},
 )
 _TOP = 1000
-_ATTEMPTS = 4
-_LONGEST_PAUSE = 30.0
 
 
 class MetricsFailed(Exception):
@@ -62,8 +55,7 @@ class AzureMonitor:
     """`url` is Azure Resource Manager's."""
 
     def __init__(self, http: httpx.AsyncClient, url: str, tokens: Tokens) -> None:
-        self._http, self._url, self._tokens = http, url.rstrip("/"), tokens
-        self._credential = Credential("default", scope=MANAGEMENT_SCOPE)
+        self._arm = ArmCalls(http, url, tokens)
 
     async def day(self, resource_id: str, day: date) -> Mapping[str, Measured]:
         found: dict[str, Measured] = {}
@@ -79,7 +71,6 @@ class AzureMonitor:
 
     async def _ask(self, resource_id: str, day: date, names: Mapping[str, str]) -> dict[str, Measured]:
         query = {
-            "api-version": API_VERSION,
             "metricnames": ",".join(names),
             "timespan": f"{day.isoformat()}T00:00:00Z/{(day + timedelta(days=1)).isoformat()}T00:00:00Z",
             "interval": "P1D",
@@ -87,8 +78,11 @@ class AzureMonitor:
             "$filter": "ModelDeploymentName eq '*'",
             "top": str(_TOP),
         }
-        address = f"{self._url}/{resource_id.strip('/')}/providers/Microsoft.Insights/metrics"
-        body = await self._get(address, query)
+        try:
+            body = await self._arm.one(f"{resource_id}/providers/Microsoft.Insights/metrics", API_VERSION, **query)
+        except ArmFailed as error:
+            unknown = error.status == 400 and "metric" in error.message.lower()
+            raise (_UnknownMetric if unknown else MetricsFailed)(str(error)) from error
         found: dict[str, Measured] = {}
         try:
             for metric in body["value"]:
@@ -100,27 +94,6 @@ class AzureMonitor:
             raise MetricsFailed(f"Azure Monitor's answer is not understood: {type(error).__name__}") from error
         return found
 
-    async def _get(self, address: str, query: Mapping[str, str]) -> Any:
-        import httpx
-
-        for attempt in itertools.count(1):
-            try:
-                token = await self._tokens.get(self._credential)
-                answer = await self._http.get(address, params=query, headers={"authorization": f"Bearer {token}"})
-            except UpstreamFailed as error:
-                raise MetricsFailed(f"no token for Azure Resource Manager: {error.detail}") from error
-            except httpx.HTTPError as error:
-                raise MetricsFailed(f"Azure Resource Manager does not answer: {type(error).__name__}") from error
-            if answer.status_code == 200:
-                return answer.json()
-            again = answer.status_code in (401, 429) or answer.status_code >= 500
-            if not again or attempt == _ATTEMPTS:
-                raise _refusal(answer)
-            if answer.status_code == 401:
-                self._tokens.refuse(self._credential, token)
-            else:
-                await asyncio.sleep(_pause(answer.headers.get("retry-after", ""), attempt))
-
 
 class _UnknownMetric(MetricsFailed):
     """This kind of account does not know the names."""
@@ -131,22 +104,3 @@ def _series(metric: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
         named = {each["name"]["value"].lower(): each["value"] for each in series["metadatavalues"]}
         total = sum(float(point.get("total") or 0) for point in series["data"])
         yield str(named.get("modeldeploymentname") or UNNAMED), round(total)
-
-
-def _refusal(answer: httpx.Response) -> MetricsFailed:
-    try:
-        error: Any = answer.json()["error"]
-        said = f"{error.get('code')}: {error.get('message')}"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        said = "no reason"
-    text = f"Azure Monitor answered {answer.status_code}: {redact(said, {})[:300]}"
-    unknown = answer.status_code == 400 and "metric" in said.lower()
-    return _UnknownMetric(text) if unknown else MetricsFailed(text)
-
-
-def _pause(retry_after: str, attempt: int) -> float:
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        seconds = 0.25 * 2**attempt
-    return min(max(seconds, 0.0), _LONGEST_PAUSE)

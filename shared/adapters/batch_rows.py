@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
+from shared.adapters.azure_errors import code_of, unavailable
 from shared.adapters.batch_entities import (
     BATCH,
     batch_row,
@@ -233,9 +234,9 @@ class TableBatches:
         try:
             (first, *_) = await self._tables.table(BATCHES_TABLE).submit_transaction(entities)
         except AzureError as error:
-            code = str(getattr(getattr(error, "error_code", ""), "value", getattr(error, "error_code", "")))
+            code = code_of(error)
             if code not in _REFUSED:
-                raise _unavailable(error) from error
+                raise unavailable(error, "table") from error
             return code, ""
         return "", str(first.get("etag", ""))
 
@@ -247,7 +248,7 @@ class TableBatches:
         except ResourceExistsError:
             return
         except AzureError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error, "table") from error
 
 
 def _if_unchanged(etag: str) -> dict[str, Any]:
@@ -255,7 +256,3 @@ def _if_unchanged(etag: str) -> dict[str, Any]:
     from azure.data.tables import UpdateMode
 
     return {"mode": UpdateMode.REPLACE, "etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-
-def _unavailable(error: BaseException) -> StoreUnavailable:
-    return StoreUnavailable(str(error).partition("\n")[0][:300] or type(error).__name__)

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from shared.adapters.azure_errors import code_of
 from shared.adapters.blob_signing import Signer
-from shared.adapters.blob_streams import as_body, code_of, pieces, put_blob, unavailable
+from shared.adapters.blob_streams import as_body, pieces, put_blob, unavailable
 from shared.batches.ports import BlobFacts, NoBlob
 
 FILES = "tollgate-files"

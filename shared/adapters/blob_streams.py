@@ -11,6 +11,8 @@ import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from shared.adapters import azure_errors
+from shared.adapters.azure_errors import code_of
 from shared.batches.ports import NoBlob
 from shared.ports import StoreUnavailable
 
@@ -234,11 +236,5 @@ def as_body(data: bytes) -> io.BytesIO:
     return io.BytesIO(data)
 
 
-def code_of(error: BaseException | None) -> str:
-    """Azure's word for what is wrong."""
-    code = getattr(error, "error_code", None)
-    return str(getattr(code, "value", code) or "")
-
-
 def unavailable(error: BaseException) -> StoreUnavailable:
-    return StoreUnavailable(str(error).partition("\n")[0][:300] or type(error).__name__)
+    return azure_errors.unavailable(error, "blob")

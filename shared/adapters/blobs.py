@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from shared.ports import StoreUnavailable
+from shared.adapters.azure_errors import code_of, unavailable
 
 
 class Blobs:
@@ -29,7 +29,7 @@ class Blobs:
         except ResourceNotFoundError:
             return None
         except AzureError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error, "blob") from error
 
     async def write(self, container: str, name: str, data: bytes, content_type: str) -> None:
         """Replaces what is there; makes the container when it is missing. Raises StoreUnavailable."""
@@ -41,13 +41,13 @@ class Blobs:
             try:
                 await blob.upload_blob(data, overwrite=True, content_settings=settings)
             except AzureError as error:
-                if _code(error) != "ContainerNotFound":
+                if code_of(error) != "ContainerNotFound":
                     raise
                 with contextlib.suppress(ResourceExistsError):
                     await self._client().create_container(container)
                 await blob.upload_blob(data, overwrite=True, content_settings=settings)
         except AzureError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error, "blob") from error
 
     async def list(self, container: str, prefix: str = "") -> list[str]:
         """Names that begin so, sorted; none when there is no such container. Raises StoreUnavailable."""
@@ -59,7 +59,7 @@ class Blobs:
         except ResourceNotFoundError:
             return []
         except AzureError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error, "blob") from error
 
     async def close(self) -> None:
         if self._service is not None:
@@ -73,12 +73,3 @@ class Blobs:
         if self._service is None:
             self._service = self._make()
         return self._service
-
-
-def _code(error: BaseException) -> str:
-    code = getattr(error, "error_code", "")
-    return str(getattr(code, "value", code))
-
-
-def _unavailable(error: BaseException) -> StoreUnavailable:
-    return StoreUnavailable(str(error).partition("\n")[0][:300] or type(error).__name__)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from shared.adapters.azure_errors import unavailable
 from shared.ports import StoreUnavailable
 
 
@@ -55,7 +56,7 @@ class BlobSource:
             except ResourceNotModifiedError:
                 return None
             except AzureError as error:
-                raise StoreUnavailable(str(error).partition("\n")[0]) from error
+                raise unavailable(error, "blob") from error
         return data.decode("utf-8-sig"), str(download.properties.etag)
 
 

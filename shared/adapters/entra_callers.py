@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.adapters.entra_tokens import Claims, EntraVerifier
 from shared.adapters.key_cache import CachedKeys
 from shared.adapters.key_store import Bound, TableKeys
 from shared.errors import ApiError
@@ -21,6 +20,8 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
+
+    from shared.adapters.entra_tokens import Claims, EntraVerifier
 
 _MOST_ROLES = 50
 
@@ -99,10 +100,12 @@ def entra_callers(
     """As the settings say; None when no tenant's tokens are accepted. authority: empty is the public cloud's."""
     if not settings.entra_tenants:
         return None
+    from shared.adapters.entra_tokens import EntraVerifier
+
     verifier = EntraVerifier(
         settings.entra_tenants, settings.entra_audiences, authority, _client, clock, log, timer
     )  # fmt: skip
-    cached = CachedKeys[Claims](EntraKeys(keys, log), settings.key_cache_seconds, timer, log)
+    cached: CachedKeys[Claims] = CachedKeys(EntraKeys(keys, log), settings.key_cache_seconds, timer, log)
     return EntraCallers(verifier, cached, settings.contact)
 
 

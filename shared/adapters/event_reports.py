@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.adapters.outbox import Outbox
-from shared.batches.batch import Batch
 from shared.books.days import iso
 from shared.limits.money import Threshold
 from shared.money import in_usd
 from shared.types import UsageRecord
+
+if TYPE_CHECKING:
+    from shared.batches.batch import Batch
 
 _MOST_SEEN = 1000
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from shared.adapters.azure_errors import told
 from shared.errors import UpstreamFailed
 from shared.ports import Tokens
 from shared.redact import redact
@@ -124,7 +125,7 @@ class StorageQueue:
                     await self._client.send_message(text)
         except AzureError as error:
             status = error.status_code if isinstance(error, HttpResponseError) else None
-            raise SinkFailed(f"{self.name}: {_said(str(error))}", refused=status in _REFUSED) from error
+            raise SinkFailed(f"{self.name}: {_said(told(error, 'queue'))}", refused=status in _REFUSED) from error
 
     async def close(self) -> None:
         if self._client is not None:

@@ -2,17 +2,19 @@
 
 azure-identity caches tokens but fetches inline and once per waiting call (measured: 50 calls, 50 requests). So here:
 at most one fetch per credential at a time, started in the background before a token ends, and the old token served
-while it lives. No call waits for a token but the very first.
+while it lives. No call waits for a token but the very first. The app's own identity uses the same (own_identity.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from shared.adapters.platform_identity import PlatformIdentity, on_platform
 from shared.errors import UpstreamFailed
 from shared.ports import CallLog
 from shared.types import Credential
@@ -20,8 +22,15 @@ from shared.types import Credential
 REFRESH_SECONDS = 600.0
 """A token is renewed when so little of its life is left, or a fifth of it if that is less."""
 RETRY_SECONDS = 30.0
-"""Between two attempts to renew a token that still lives."""
+"""Between two attempts to renew a token that still lives, and between two that were refused: an identity without a role
+may be refused at every call."""
 FETCH_SECONDS = 30.0
+MARGIN_SECONDS = 5.0
+"""A token is not used in its last seconds, or last tenth: it might end on its way."""
+_RETRIES: Mapping[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.4}
+"""Within 2.4 s, unless the identity endpoint says when to come back. The SDK's own pace would take minutes."""
+_TRIED = re.compile(r"^\s+(\w+Credential): (.+)$", re.M)
+_ABSENT = re.compile(r"unavailable|not found|could not be found|not installed|to be installed", re.I)
 PUBLIC_AUTHORITIES = ("login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn")
 
 
@@ -31,7 +40,7 @@ class _Cached:
     expires: float = 0.0
     renew_at: float = 0.0
     flight: asyncio.Task[None] | None = None
-    refused: set[str] = field(default_factory=set[str])
+    refused_at: float = 0.0
 
 
 class EntraTokens:
@@ -43,25 +52,28 @@ class EntraTokens:
         clock: Callable[[], float],
         log: CallLog,
         rng: Random,
-        secret_of: Callable[[str], Awaitable[str]],
+        secret_of: Callable[..., Awaitable[str]],
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        """options: for every class of azure-identity, such as `connection_verify` or `retry_total`."""
+        """secret_of: of the vault, by name; `refused=` a value that was not accepted. options: for every class of
+        azure-identity, such as `connection_verify` or `retry_total`."""
         self._environ = environ
         self._clock = clock
         self._log = log
         self._rng = rng
         self._secret_of = secret_of
-        self._options = dict(options or {})
+        self._options = {**_RETRIES, **(options or {})}
         self._cache: dict[Credential, _Cached] = {}
-        self._sources: dict[Credential, Any] = {}
-        self._closing: set[asyncio.Task[None]] = set()
 
     async def get(self, credential: Credential) -> str:
         """-> a token. Raises UpstreamFailed("credential")."""
         if credential.kind == "static_token":
             secret = credential.secret
             return await self._secret_of(secret.vault_name) if secret.vault_name else secret.reveal()
+        return (await self.living(credential))[0]
+
+    async def living(self, credential: Credential) -> tuple[str, float]:
+        """-> a token, and the Unix second in which it ends. Raises UpstreamFailed("credential")."""
         cached = self._cache.get(credential)
         if cached is None:
             cached = self._cache[credential] = _Cached()
@@ -69,20 +81,18 @@ class EntraTokens:
         if now < cached.expires:
             if now >= cached.renew_at and cached.flight is None:
                 self._start(credential, cached)
-            return cached.token
-        flight = cached.flight or self._start(credential, cached)
+            return cached.token, cached.expires
+        flight = cached.flight
+        # a command's prices are read by a loop of its own: nobody can wait for another loop's work
+        if flight is None or flight.get_loop() is not asyncio.get_running_loop():
+            flight = self._start(credential, cached)
         await asyncio.shield(flight)
-        return cached.token
+        return cached.token, cached.expires
 
     def refuse(self, credential: Credential, token: str) -> None:
-        cached = self._cache.get(credential)
-        if cached and cached.token == token:
-            cached.expires = 0.0
-
-    def _discard(self, source: Any) -> None:
-        closing = asyncio.ensure_future(_close(source))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        cached, now = self._cache.get(credential), self._clock()
+        if cached and cached.token == token and now - cached.refused_at >= RETRY_SECONDS:
+            cached.expires, cached.refused_at = 0.0, now
 
     def _start(self, credential: Credential, cached: _Cached) -> asyncio.Task[None]:
         flight = asyncio.ensure_future(self._fetch(credential, cached))
@@ -91,37 +101,56 @@ class EntraTokens:
         return flight
 
     def _landed(self, cached: _Cached, flight: asyncio.Task[None]) -> None:
-        cached.flight = None
+        if cached.flight is flight:
+            cached.flight = None
         if not flight.cancelled() and (error := flight.exception()):
             cached.renew_at = self._clock() + RETRY_SECONDS
             self._log.warning("no token from Entra ID", error=str(error))
 
     async def _fetch(self, credential: Credential, cached: _Cached) -> None:
-        # azure-identity answers from a cache of its own until five minutes before a token ends, a refused one included,
-        # and hides that a renewal failed: so each fetch but the first is made by a new source
-        if cached.token and (old := self._sources.pop(credential, None)):
-            self._discard(old)
+        # by a new source each time: azure-identity answers from a cache of its own until five minutes before a token
+        # ends, a refused one included, and hides that a renewal failed
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                source = self._sources.get(credential)
-                if source is None:
-                    source = self._sources[credential] = await self._make(credential)
-                found = await source.get_token(credential.scope)
+                found = await self._ask(credential)
+        except TimeoutError as error:
+            raise UpstreamFailed("credential", f"{credential.kind}: no answer within {FETCH_SECONDS:g} s") from error
         except Exception as error:
-            text = str(error).partition("\n")[0] or type(error).__name__
-            raise UpstreamFailed("credential", f"{credential.kind}: {text}") from error
+            raise UpstreamFailed("credential", f"{credential.kind}: {_reason(error)}") from error
         now = self._clock()
-        cached.token, cached.expires = found.token, float(found.expires_on)
-        ahead = min(REFRESH_SECONDS, (cached.expires - now) / 5)
-        cached.renew_at = cached.expires - ahead * self._rng.uniform(0.9, 1.1)
+        left = float(found.expires_on) - now
+        cached.token, cached.expires = found.token, now + left - min(MARGIN_SECONDS, max(left, 0.0) / 10)
+        cached.renew_at = now + left - min(REFRESH_SECONDS, left / 5) * self._rng.uniform(0.9, 1.1)
 
-    async def _make(self, credential: Credential) -> Any:
-        """The azure-identity class for a credential. Imported here: it costs 170 ms that an api key never needs."""
+    async def _ask(self, credential: Credential) -> Any:
+        """Once more when the vault has another secret by now: secrets are rotated."""
+        secret = credential.secret
+        if not secret.vault_name:
+            return await self._ask_with(credential, secret.reveal())
+        value = await self._secret_of(secret.vault_name)
+        try:
+            return await self._ask_with(credential, value)
+        except Exception:
+            renewed = await self._secret_of(secret.vault_name, refused=value)
+            if renewed == value:
+                raise
+            return await self._ask_with(credential, renewed)
+
+    async def _ask_with(self, credential: Credential, value: str) -> Any:
+        source = self._make(credential, value)
+        try:
+            return await source.get_token(credential.scope, **_tenant_of(credential))
+        finally:
+            await source.close()
+
+    def _make(self, credential: Credential, value: str) -> Any:
+        """The azure-identity class for a credential. Imported here: it costs 110 ms, which neither an api key nor the
+        platform's own identity needs."""
+        if credential.kind == "default" and on_platform(self._environ):
+            return PlatformIdentity(self._environ, credential.client_id, self._options)
         from azure.identity import aio
 
         options = authority_options(credential.authority) | self._options
-        secret = credential.secret
-        value = await self._secret_of(secret.vault_name) if secret.vault_name else secret.reveal()
         tenant, client = credential.tenant_id, credential.client_id
         if credential.kind == "client_secret":
             return aio.ClientSecretCredential(tenant, client, value, **options)
@@ -146,9 +175,6 @@ class EntraTokens:
         for cached in self._cache.values():
             if cached.flight:
                 cached.flight.cancel()
-        for source in self._sources.values():
-            await _close(source)
-        self._sources.clear()
 
 
 def authority_options(authority: str) -> dict[str, Any]:
@@ -160,8 +186,19 @@ def authority_options(authority: str) -> dict[str, Any]:
     return {"authority": authority, "disable_instance_discovery": host not in PUBLIC_AUTHORITIES}
 
 
-async def _close(source: Any) -> None:
-    await source.close()
+def _tenant_of(credential: Credential) -> dict[str, str]:
+    """Where whoever is signed in may be known in several tenants, the service that is asked says which it wants."""
+    return {"tenant_id": credential.tenant_id} if credential.kind == "default" and credential.tenant_id else {}
+
+
+def _reason(error: Exception) -> str:
+    """DefaultAzureCredential tells a line of each way that it has tried, most of which nobody has set up."""
+    text = str(error).strip()
+    tried = [f"{name}: {why}" for name, why in _TRIED.findall(text)]
+    if not tried:
+        return text.partition("\n")[0][:500] or type(error).__name__
+    failed = [line for line in tried if not _ABSENT.search(line)]
+    return failed[0][:500] if failed else "nobody is signed in here: run az login"
 
 
 class _PasswordCredential:

@@ -25,8 +25,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from shared.adapters.azure_errors import code_of, unavailable
 from shared.adapters.tables import Tables
-from shared.ports import OwnedObject, StoreUnavailable, UnknownCursor
+from shared.ports import OwnedObject, UnknownCursor
 
 OBJECTS_TABLE = "tollgateobjects"
 _LAST = 9_999_999_999_999
@@ -73,9 +74,9 @@ class TableObjects:
         try:
             await self._tables.table(OBJECTS_TABLE).submit_transaction(rows)
         except AzureError as error:
-            code = str(getattr(getattr(error, "error_code", ""), "value", getattr(error, "error_code", "")))
+            code = code_of(error)
             if code not in _REFUSED:
-                raise _unavailable(error) from error
+                raise unavailable(error, "table") from error
             return code
         return ""
 
@@ -87,7 +88,7 @@ class TableObjects:
         except ResourceExistsError:
             return
         except AzureError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error, "table") from error
 
     async def page(
         self,
@@ -127,7 +128,7 @@ class TableObjects:
         except ResourceNotFoundError:  # nobody has ever made anything
             return []
         except AzureError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error, "table") from error
         return found
 
     async def _find(self, partition: str, resource: str, upstream_id: str) -> Mapping[str, Any] | None:
@@ -139,7 +140,7 @@ class TableObjects:
         except ResourceNotFoundError:
             return None
         except AzureError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error, "table") from error
 
 
 def _partition(owner: str, kind: str) -> str:
@@ -172,7 +173,3 @@ def _object(row: Mapping[str, Any]) -> OwnedObject:
         created_at=int(row["created_at"]),
         note=row.get("note", ""),
     )
-
-
-def _unavailable(error: BaseException) -> StoreUnavailable:
-    return StoreUnavailable(str(error).partition("\n")[0][:300] or type(error).__name__)

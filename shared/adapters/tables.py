@@ -16,6 +16,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from shared.adapters.azure_errors import code_of, unavailable
 from shared.ports import StoreUnavailable, UnknownCursor
 from shared.types import Row
 
@@ -77,7 +78,7 @@ class Tables:
         except ResourceNotFoundError:
             return None
         except AzureError as error:
-            raise StoreUnavailable(_first_line(error)) from error
+            raise unavailable(error, "table") from error
         return {**_from_entity(entity), "etag": entity.metadata["etag"]}
 
     async def insert(self, table: str, row: Mapping[str, Any]) -> bool:
@@ -109,7 +110,7 @@ class Tables:
         except (ResourceModifiedError, ResourceNotFoundError):
             return None
         except AzureError as error:
-            raise StoreUnavailable(_first_line(error)) from error
+            raise unavailable(error, "table") from error
         return written["etag"]
 
     async def delete(self, table: str, partition: str, key: str) -> None:
@@ -143,7 +144,7 @@ class Tables:
         except ResourceNotFoundError:
             return [], ""
         except AzureError as error:
-            raise StoreUnavailable(_first_line(error)) from error
+            raise unavailable(error, "table") from error
         return rows, base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
     async def query(
@@ -160,7 +161,7 @@ class Tables:
         except ResourceNotFoundError:
             return
         except AzureError as error:
-            raise StoreUnavailable(_first_line(error)) from error
+            raise unavailable(error, "table") from error
 
     async def table_names(self, prefix: str) -> list[str]:
         """Names of the tables that begin so, sorted. Raises StoreUnavailable."""
@@ -170,7 +171,7 @@ class Tables:
         try:
             names = [table.name async for table in self._service.list_tables()]
         except AzureError as error:
-            raise StoreUnavailable(_first_line(error)) from error
+            raise unavailable(error, "table") from error
         return sorted(name for name in names if name.startswith(prefix))
 
     async def close(self) -> None:
@@ -230,7 +231,7 @@ async def _creating(client: Any, write: Callable[[], Any]) -> None:
                 await client.create_table()
             await write()
     except AzureError as error:
-        raise StoreUnavailable(_first_line(error)) from error
+        raise unavailable(error, "table") from error
 
 
 async def _gone(delete: Callable[[], Awaitable[None]]) -> None:
@@ -242,7 +243,7 @@ async def _gone(delete: Callable[[], Awaitable[None]]) -> None:
     except ResourceNotFoundError:
         return
     except AzureError as error:
-        raise StoreUnavailable(_first_line(error)) from error
+        raise unavailable(error, "table") from error
 
 
 def _place_of(cursor: str) -> dict[str, Any] | None:
@@ -276,11 +277,6 @@ def _from_entity(entity: Mapping[str, Any]) -> dict[str, Any]:
 
 def _code(error: BaseException | None) -> str:
     """Azure's word for what is wrong. `create_entity` is the one method whose errors the SDK leaves undecoded."""
-    code = getattr(error, "error_code", None)
-    if code is None and (found := _CODE.search(str(error))):
-        return found[1]
-    return str(getattr(code, "value", code))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0][:300] or type(error).__name__
+    if code := code_of(error):
+        return code
+    return found[1] if (found := _CODE.search(str(error))) else ""

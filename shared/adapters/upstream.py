@@ -6,12 +6,12 @@ Headers are built from nothing: no header of a client reaches an upstream.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from shared.adapters.request import Message, target_of
 from shared.adapters.transport import Transport
 from shared.errors import UpstreamFailed
-from shared.ports import Secrets, Tokens
+from shared.ports import Tokens
 from shared.types import UpstreamReply, UpstreamRequest
 
 if TYPE_CHECKING:
@@ -24,10 +24,18 @@ _BASE_HEADERS = [
 ]
 
 
+class RotatedSecrets(Protocol):
+    """Key Vault, which is asked again for a key that a deployment has refused."""
+
+    async def get(self, name: str, refused: str = "") -> str:
+        """Raises UpstreamFailed("secret")."""
+        ...
+
+
 class HttpUpstream:
     """The deployments, through one transport of the process."""
 
-    def __init__(self, tokens: Tokens, secrets: Secrets, *, use_proxy: bool = False) -> None:
+    def __init__(self, tokens: Tokens, secrets: RotatedSecrets, *, use_proxy: bool = False) -> None:
         self._tokens = tokens
         self._secrets = secrets
         self._transport = _through_proxy() if use_proxy else Transport()
@@ -45,7 +53,7 @@ class HttpUpstream:
         """Once more with a fresh token when the first was refused: it may have been revoked or replaced."""
         credential = request.credential
         if credential.kind == "api_key":
-            return await self._send(request, await self._key(request))
+            return await self._open_with_key(request)
         token = await self._tokens.get(credential)
         reply = await self._send(request, _bearer(token))
         if reply.status != 401:
@@ -57,10 +65,20 @@ class HttpUpstream:
         await reply.close()
         return await self._send(request, _bearer(renewed))
 
-    async def _key(self, request: UpstreamRequest) -> tuple[bytes, bytes]:
+    async def _open_with_key(self, request: UpstreamRequest) -> UpstreamReply:
+        """Once more when the vault has another key by now: keys are rotated."""
         secret = request.credential.secret
-        key = await self._secrets.get(secret.vault_name) if secret.vault_name else secret.reveal()
-        return _bearer(key) if request.auth_header == "bearer" else (request.auth_header.encode(), key.encode())
+        if not secret.vault_name:
+            return await self._send(request, _key(request, secret.reveal()))
+        key = await self._secrets.get(secret.vault_name)
+        reply = await self._send(request, _key(request, key))
+        if reply.status != 401:
+            return reply
+        renewed = await self._secrets.get(secret.vault_name, refused=key)
+        if renewed == key:
+            return reply
+        await reply.close()
+        return await self._send(request, _key(request, renewed))
 
     async def _send(self, request: UpstreamRequest, auth: tuple[bytes, bytes]) -> UpstreamReply:
         headers = [*_BASE_HEADERS, auth]
@@ -81,6 +99,10 @@ class HttpUpstream:
 
     async def close(self) -> None:
         await self._transport.aclose()
+
+
+def _key(request: UpstreamRequest, key: str) -> tuple[bytes, bytes]:
+    return _bearer(key) if request.auth_header == "bearer" else (request.auth_header.encode(), key.encode())
 
 
 def _bearer(token: str) -> tuple[bytes, bytes]:

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.adapters.azure_errors import told
 from shared.errors import UpstreamFailed
 from shared.ports import CallLog
 from shared.transform.surfaces import is_loopback
 
 REFRESH_SECONDS = 600.0
 RETRY_SECONDS = 30.0
+"""Between two attempts to read a secret that is there, and between two of its values that were refused."""
 FETCH_SECONDS = 20.0
+_OPTIONS: Mapping[str, Any] = {
+    "retry_total": 3, "retry_backoff_factor": 0.4, "connection_timeout": 5, "read_timeout": 10,
+}  # fmt: skip
+"""Three more tries within 2.4 s, unless the vault says when to come back: a call may be waiting."""
 
 
 @dataclass(slots=True)
@@ -22,6 +28,8 @@ class _Cached:
     value: str | None = None
     renew_at: float = 0.0
     flight: asyncio.Task[None] | None = None
+    refused_at: float = 0.0
+    failure: str = ""
 
 
 class VaultSecrets:
@@ -40,25 +48,33 @@ class VaultSecrets:
         self._credential = credential
         self._clock = clock
         self._log = log
-        self._options = dict(options or {})
+        self._options = {**_OPTIONS, **(options or {})}
         self._client: Any = None
         self._cache: dict[str, _Cached] = {}
 
-    async def get(self, name: str) -> str:
-        cached = self._cache.setdefault(name, _Cached())
-        if self._clock() >= cached.renew_at and cached.flight is None:
+    async def get(self, name: str, refused: str = "") -> str:
+        """refused: a value that was not accepted. It may have been rotated: it is read anew at once, and waited for.
+        Raises UpstreamFailed("secret")."""
+        cached, now = self._cache.setdefault(name, _Cached()), self._clock()
+        anew = bool(refused) and cached.value == refused
+        if anew and now - cached.refused_at >= RETRY_SECONDS:
+            cached.refused_at, cached.renew_at = now, 0.0
+        if now >= cached.renew_at and cached.flight is None:
             cached.flight = asyncio.ensure_future(self._fetch(name, cached))
             cached.flight.add_done_callback(lambda done: self._landed(name, cached, done))
-        if cached.value is None and cached.flight:
+        if cached.flight and cached.value is None:
             await asyncio.shield(cached.flight)
+        elif cached.flight and anew:
+            await asyncio.wait({cached.flight})  # when it fails, the old one is all there is
         if cached.value is None:
-            raise UpstreamFailed("secret", f"keyvault/{name} could not be read")
+            raise UpstreamFailed("secret", cached.failure or f"keyvault/{name} could not be read")
         return cached.value
 
     def _landed(self, name: str, cached: _Cached, flight: asyncio.Task[None]) -> None:
         cached.flight = None
         if not flight.cancelled() and (error := flight.exception()):
             cached.renew_at = self._clock() + (RETRY_SECONDS if cached.value is not None else 1.0)
+            cached.failure = getattr(error, "detail", "")
             self._log.warning(
                 "key vault secret not read", secret=name, stale=cached.value is not None, error=str(error)
             )
@@ -70,8 +86,7 @@ class VaultSecrets:
             async with asyncio.timeout(FETCH_SECONDS):
                 found = await self._vault().get_secret(name)
         except Exception as error:
-            text = str(error).partition("\n")[0] or type(error).__name__
-            raise UpstreamFailed("secret", f"keyvault/{name}: {text}") from error
+            raise UpstreamFailed("secret", f"keyvault/{name}: {told(error, 'vault')}") from error
         cached.value = found.value or ""
         cached.renew_at = self._clock() + REFRESH_SECONDS
 

@@ -16,8 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from shared.adapters import collector
+
 # While the worker indexes, it says all functions again for each of them: 280 KB in one line of a hundred (2026-11).
 logging.getLogger("azure.functions").setLevel(logging.WARNING)
+collector.put_off()
 
 __all__ = ["Request", "Response", "WebApp", "WebServer"]
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import orjson
 
-from shared.ports import StoreUnavailable
+from shared.adapters.azure_errors import unavailable
 from shared.types import Json
 
 QUEUES = {
@@ -57,7 +57,7 @@ class QueueWork:
                     await client.create_queue()
                 await put()
         except AzureError as error:
-            raise StoreUnavailable(str(error).partition("\n")[0][:300] or type(error).__name__) from error
+            raise unavailable(error, "queue") from error
 
     async def send_all(
         self, queue: Literal["looks", "lines", "drops"], messages: Sequence[Json], delay: float = 0.0

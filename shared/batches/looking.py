@@ -120,7 +120,7 @@ class Looking:
         except StoreUnavailable:
             raise
         except Exception as error:  # whatever it is: the batch is looked at again
-            self.log.warning("a batch could not be advanced", batch=batch_id, error=repr(error))
+            self.log.warning("a batch could not be advanced", batch=batch_id, error=f"{type(error).__name__}: {error}")
             looked = "open"
         if looked == "busy" and turn < 0:
             await self._send(batch_id, -1, FIRST_SECONDS)

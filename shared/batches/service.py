@@ -194,7 +194,7 @@ class BatchApi:
         try:
             await self.looking.look(batch_id)
         except Exception as error:  # the client sees the row; the next look is on its way
-            self.log.warning("a batch could not be advanced", batch=batch_id, error=repr(error))
+            self.log.warning("a batch could not be advanced", batch=batch_id, error=f"{type(error).__name__}: {error}")
 
     async def _told(self, batch: Batch, principal: Principal) -> Json:
         """As OpenAI tells it, with how far the own engine has come."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,21 @@ async def check_config(options: Namespace, context: Context) -> int:
     source = FileSource(Path(options.file)) if options.file else config_source(context.settings)
     found = await source.read("")
     assert found is not None
-    environ = context.environ
     try:
-        document = read_document(found[0])
-        # secrets are not read here: the check must work without rights on the vault
-        values = dict.fromkeys(config.vault_names(document), "https://from-key-vault.openai.azure.com")
-        trusted = Settings.trusted(environ)
-        catalog = resolve(config.parse(document, environ, values), document, environ, trusted)
+        catalog = catalog_of(found[0], context.environ)
     except ConfigError as error:
         _print_problems(error, as_json=options.json)
         return 1
     _print_catalog(catalog, as_json=options.json)
     return 0
+
+
+def catalog_of(text: str, environ: Mapping[str, str]) -> Catalog:
+    """The configuration as the app reads it. Raises ConfigError."""
+    document = read_document(text)
+    # secrets are not read here: the check must work without rights on the vault
+    values = dict.fromkeys(config.vault_names(document), "https://from-key-vault.openai.azure.com")
+    return resolve(config.parse(document, environ, values), document, environ, Settings.trusted(environ))
 
 
 def _print_problems(error: ConfigError, *, as_json: bool) -> None:

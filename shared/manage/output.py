@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.operations.operation import Operation
-from shared.operations.rendering import as_csv, is_list
+from shared.operations.rendering import as_csv, is_list, printable
 
 _NUMBER = re.compile(r"-?[\d,]+(\.\d+)?")
 _GAP = "  "
+_IN_LETTERS = str.maketrans({"✓": "+", "✗": "x", "\N{EN DASH}": "-", "→": ">", "…": "."})
 
 
 def show(operation: Operation, told: Mapping[str, Any], *, as_json: bool, csv: bool) -> None:
     """What an operation answered. Lists as JSON are their rows: `next` is for people, on standard error."""
     if csv:
         sys.stdout.write(as_csv(operation, told))
+    elif operation.lines is not None and not as_json:
+        print_lines(operation.lines(told, shutil.get_terminal_size((100, 24)).columns))
     elif is_list(operation.answers):
         print_rows(told["rows"], {name: _heading(name) for name in operation.columns}, as_json=as_json)
     elif as_json:
@@ -28,7 +32,25 @@ def show(operation: Operation, told: Mapping[str, Any], *, as_json: bool, csv: b
     if cursor := told.get("next") if is_list(operation.answers) else "":
         print(f"There is more: add --cursor '{cursor}' for the next page, or --all.", file=sys.stderr)
     for text in told.get("warnings", ()):
-        print(f"note: {text}", file=sys.stderr)
+        print_problem(f"note: {text}")
+
+
+def print_problem(problem: object) -> None:
+    """To standard error. It may tell what somebody else has said."""
+    for line in str(problem).splitlines():
+        print(printable(line), file=sys.stderr)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Marks that a terminal cannot write are written as letters."""
+    encoding = sys.stdout.encoding or "utf-8"
+    for text in lines:
+        line = printable(text)
+        try:
+            line.encode(encoding)
+        except UnicodeEncodeError:
+            line = line.translate(_IN_LETTERS).encode(encoding, "replace").decode(encoding)
+        print(line)
 
 
 def _print_one(operation: Operation, told: Mapping[str, Any]) -> None:
@@ -88,4 +110,4 @@ def _cell(value: Any) -> str:
         case dict():
             return " ".join(f"{name}={_cell(one)}" for name, one in value.items())
         case _:
-            return " ".join(str(value).split())
+            return printable(" ".join(str(value).split()))

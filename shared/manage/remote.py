@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from shared.manage.context import CommandError
 from shared.operations.asking import path_fields
 from shared.operations.operation import Asked, Operation
+from shared.transform.surfaces import is_loopback
 
 SECONDS = 60.0
-_LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
 
 async def perform(operation: Operation, asked: Asked, url: str, credential: str) -> dict[str, Any]:
     """Raises CommandError with what the gateway said."""
     import httpx
 
-    if not url.startswith(("https://", *_LOOPBACK)):
+    split = urlsplit(url)
+    if split.scheme != "https" and not (split.scheme == "http" and is_loopback(split.hostname or "")):
         raise CommandError("--url: write https://HOST; the credential would be sent in the clear.")
     given: dict[str, Any] = asked.model_dump(mode="json", by_alias=True, exclude_unset=True)
     in_path = {name: given.pop(name) for name in path_fields(operation)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,8 +54,17 @@ class Makers:
 class LazyDesk:
     """One per process, and one per command of the command line. For one event loop."""
 
-    def __init__(self, settings: Settings, log: CallLog, clock: Callable[[], float], make: Makers) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: CallLog,
+        clock: Callable[[], float],
+        make: Makers,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """environ: the process's."""
         self.settings, self.log = settings, log
+        self.environ = environ or {}
         self.clock = clock
         self._make = make
         self._opened: dict[str, Any] = {}
@@ -64,6 +73,10 @@ class LazyDesk:
         if name not in self._opened:
             self._opened[name] = make()
         return self._opened[name]
+
+    def part[T](self, name: str, make: Callable[[], T]) -> T:
+        """What an operation keeps for as long as the process lives."""
+        return self._open(f"part {name}", make)
 
     @property
     def tables(self) -> Tables:

@@ -6,13 +6,14 @@ Each module beside this one owns a group of them (`OPERATIONS`). The API (api.py
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.catalog import Catalog
+from shared.errors import ConfigError
 from shared.ports import CallLog, Tokens, Upstream
 from shared.settings import Settings
 
@@ -54,6 +55,15 @@ class Desk(Protocol):
 
     @property
     def settings(self) -> Settings: ...
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The process's, for the doctor: what the platform says of itself."""
+        ...
+
+    def part[T](self, name: str, make: Callable[[], T], /) -> T:
+        """What an operation keeps for as long as the process lives, made when it is first asked for."""
+        ...
 
     @property
     def log(self) -> CallLog: ...
@@ -140,6 +150,13 @@ class Operation:
     """It changes nothing although it is no GET: what it asks does not fit into an address."""
     progress: Callable[[Mapping[str, Any]], Progress] | None = None
     """Of a row as it was told; with it the command line can watch."""
+    lines: Callable[[Mapping[str, Any], int], Iterable[str]] | None = None
+    """What was told, for a terminal of so many columns, in place of a table."""
+    failed: Callable[[Mapping[str, Any]], bool] | None = None
+    """Of what was told: whether the command line ends with exit code 1."""
+
+    without_settings: Callable[[Any, Mapping[str, str], ConfigError], Told] | None = None
+    """What the command line tells where the settings are refused, by the environment; None: nothing can be done."""
 
     @property
     def changes(self) -> bool:

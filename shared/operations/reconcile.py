@@ -47,7 +47,7 @@ async def _reconcile(desk: Desk, now: datetime, days: Sequence[date], again: boo
     """again: also days that are settled."""
     found = accounts(await desk.catalog())
     report = ReconcileReport(accounts=len(found))
-    if not (found and desk.settings.monitor_url):
+    if not (found and desk.settings.resource_manager_url):
         return report
     due = {
         (account.resource_id, day) for account in found for day in days if again or await _is_due(desk, account, day)
@@ -56,7 +56,7 @@ async def _reconcile(desk: Desk, now: datetime, days: Sequence[date], again: boo
     if not wanted:
         return report
     ours = await _in_ledger(desk, now, wanted)
-    metrics = AzureMonitor(desk.http, desk.settings.monitor_url, desk.tokens)
+    metrics = AzureMonitor(desk.http, desk.settings.resource_manager_url, desk.tokens)
     for account in found:
         for day in wanted:
             if (account.resource_id, day) not in due:
@@ -156,8 +156,10 @@ class ReconcileAsked(Asked):
 
 async def reconcile_run(asked: ReconcileAsked, _actor: Actor, desk: Desk) -> ReconcileReport:
     now = now_of(desk)
-    if not desk.settings.monitor_url:
-        raise ApiError(409, "The app setting MONITOR_URL is `off`: take it away to compare.", code="monitor_off")
+    if not desk.settings.resource_manager_url:
+        raise ApiError(
+            409, "The app setting RESOURCE_MANAGER_URL is `off`: take it away to compare.", code="monitor_off"
+        )
     if asked.day is None:
         return await reconcile_days(desk, now)
     if asked.day > (last := last_closed(now)):

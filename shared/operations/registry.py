@@ -9,7 +9,7 @@ from shared.operations.operation import Operation
 
 MODULES = (
     "keys", "teams", "usage", "ledger", "prices", "limits", "routing", "reconcile", "batches", "events", "audit",
-    "background", "timers",
+    "background", "timers", "doctor",
 )  # fmt: skip
 """Of this package; each exports OPERATIONS."""
 

@@ -13,6 +13,13 @@ from shared.books.csv_text import csv_text
 from shared.operations.operation import Operation, Told
 
 
+def printable(text: str) -> str:
+    """One line without what a terminal takes for an order: texts and names may be somebody else's."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else " " if one.isspace() else "?" for one in text)
+
+
 def is_list(answers: type[Told]) -> bool:
     return "rows" in answers.model_fields
 

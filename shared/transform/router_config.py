@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from shared.catalog import Catalog
 from shared.config import Config, form_problem, params_at, suggestion

@@ -6,11 +6,11 @@ What the values come to is router_config.py's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from shared.checked import Checked, after, anything, flag, mapping, nullable, number, optional, text, usually, whole
 from shared.router_settings import FailureKind, Strategy
 
 MOST_SECONDS = 230.0
@@ -23,45 +23,43 @@ def _number(given: Any) -> Any:
     return given
 
 
-type Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=100)]
-type Fails = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000)]
-type Rest = Annotated[float, BeforeValidator(_number), Field(ge=0, le=86400)]
-type Wait = Annotated[float, BeforeValidator(_number), Field(ge=0, le=MOST_SECONDS)]
-type Timeout = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
+_COUNT = after(_number, whole(ge=0, le=100))
+_FAILS = after(_number, whole(ge=0, le=1_000_000))
+_REST = after(_number, number(ge=0, le=86400))
+_WAIT = after(_number, number(ge=0, le=MOST_SECONDS))
+_TIMEOUT = after(_number, number(gt=0, allow_inf_nan=False))
 
 
-class Given(BaseModel):
+class Given(Checked, extra="forbid"):
     """`router_settings`. None: not given. What names models, strategies or kinds of failure is read afterwards."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    routing_strategy: str | None = None
-    num_retries: Count | None = None
-    retry_policy: dict[str, Count | None] = Field(default_factory=dict[str, Any])
-    retry_after: Wait | None = None
-    max_wait: Wait | None = None
-    max_retries_of_clients: Count | None = None
-    allowed_fails: Fails | None = None
-    allowed_fails_policy: dict[str, Fails | None] = Field(default_factory=dict[str, Any])
-    cooldown_time: Rest | None = None
-    max_cooldown: Rest | None = None
-    disable_cooldowns: bool = False
-    near_limit: Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)] | None = None
-    fallbacks: Any = None
-    context_window_fallbacks: Any = None
-    content_policy_fallbacks: Any = None
-    default_fallbacks: Any = None
-    max_fallbacks: Count | None = None
-    model_group_alias: Any = None
-    timeout: Timeout | None = None
-    first_byte_timeout: Timeout | None = None
-    stream_timeout: Timeout | None = None
-    connect_timeout: Timeout | None = None
-    idle_timeout: Timeout | None = None
-    total_timeout: Timeout | None = None
-    enable_tag_filtering: bool = True
-    tag_filtering_match_any: bool = True
-    regions: Any = None
+    routing_strategy: str | None = optional(text())
+    num_retries: int | None = optional(_COUNT)
+    retry_policy: dict[str, int | None] = usually(dict, mapping(nullable(_COUNT)))
+    retry_after: float | None = optional(_WAIT)
+    max_wait: float | None = optional(_WAIT)
+    max_retries_of_clients: int | None = optional(_COUNT)
+    allowed_fails: int | None = optional(_FAILS)
+    allowed_fails_policy: dict[str, int | None] = usually(dict, mapping(nullable(_FAILS)))
+    cooldown_time: float | None = optional(_REST)
+    max_cooldown: float | None = optional(_REST)
+    disable_cooldowns: bool = usually(False, flag())
+    near_limit: float | None = optional(after(_number, number(gt=0, le=1)))
+    fallbacks: Any = usually(None, anything())
+    context_window_fallbacks: Any = usually(None, anything())
+    content_policy_fallbacks: Any = usually(None, anything())
+    default_fallbacks: Any = usually(None, anything())
+    max_fallbacks: int | None = optional(_COUNT)
+    model_group_alias: Any = usually(None, anything())
+    timeout: float | None = optional(_TIMEOUT)
+    first_byte_timeout: float | None = optional(_TIMEOUT)
+    stream_timeout: float | None = optional(_TIMEOUT)
+    connect_timeout: float | None = optional(_TIMEOUT)
+    idle_timeout: float | None = optional(_TIMEOUT)
+    total_timeout: float | None = optional(_TIMEOUT)
+    enable_tag_filtering: bool = usually(True, flag())
+    tag_filtering_match_any: bool = usually(True, flag())
+    regions: Any = usually(None, anything())
 
 
 FROM_SETTINGS: Mapping[str, str] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -239,3 +240,50 @@ def test_static_tokens_are_given_as_they_are(fake: FakeAzure) -> None:
 
     play(fake, work)
     assert counted(fake) == {}
+
+
+def test_secret_that_was_rotated_in_the_vault_is_read_anew(fake: FakeAzure) -> None:
+    ((_, right),) = fake.state.clients.items()
+    asked: list[str] = []
+
+    async def work(scene: Scene) -> None:
+        async def secret_of(name: str, refused: str = "") -> str:
+            asked.append(refused)
+            return right if refused else "an old one"
+
+        scene.tokens._secret_of = secret_of  # pyright: ignore[reportPrivateUsage]
+        wanted = replace(credential(fake), secret=Secret(vault_name="n"))
+        assert (await scene.tokens.get(wanted)).startswith("eyJ")
+
+    play(fake, work)
+    assert asked == ["", "an old one"]
+
+
+def test_refusals_in_a_row_fetch_no_more_tokens(fake: FakeAzure) -> None:
+    """An identity without a role is refused at every call, and its next token would be, too."""
+
+    async def work(scene: Scene) -> None:
+        wanted = credential(fake)
+        for _ in range(10):
+            scene.tokens.refuse(wanted, await scene.tokens.get(wanted))
+        assert counted(fake) == {"client_secret": 2}
+        scene.clock.forward(RETRY_SECONDS)
+        token = await scene.tokens.get(wanted)
+        scene.tokens.refuse(wanted, token)
+        assert await scene.tokens.get(wanted) != token
+
+    play(fake, work)
+
+
+def test_token_is_not_used_in_its_last_seconds(fake: FakeAzure) -> None:
+    fake.add_fault("token_lifetime", seconds=100)
+
+    async def work(scene: Scene) -> None:
+        wanted = credential(fake)
+        token, ends = await scene.tokens.living(wanted)
+        assert ends < scene.clock.now + 100
+        scene.clock.now = ends
+        assert await scene.tokens.get(wanted) != token
+
+    play(fake, work)
+    assert counted(fake) == {"client_secret": 2}

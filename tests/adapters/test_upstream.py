@@ -39,7 +39,7 @@ class Scene:
         )
         self.key = Credential("api_key", Secret(self.main.key))
 
-    async def get(self, name: str) -> str:
+    async def get(self, name: str, refused: str = "") -> str:
         """ports.Secrets: the vault."""
         return {"main-api-key": self.main.key}[name]
 

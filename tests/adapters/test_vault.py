@@ -111,6 +111,41 @@ def test_outage_is_not_seen_by_who_has_the_secret(fake: FakeAzure) -> None:
     assert "old" not in str(told)
 
 
+def test_value_that_is_refused_is_read_anew_at_once_but_not_at_every_call(fake: FakeAzure) -> None:
+    fake.put_secret("refused", "old")
+
+    async def work(scene: Scene) -> None:
+        assert await scene.vault.get("refused") == "old"
+        fake.put_secret("refused", "new")
+        together = (scene.vault.get("refused", refused="old") for _ in range(20))
+        assert set(await asyncio.gather(*together)) == {"new"}
+        assert await scene.vault.get("refused", refused="something else") == "new"
+        assert reads(fake) == 2
+        for _ in range(5):
+            assert await scene.vault.get("refused", refused="new") == "new"
+        assert reads(fake) == 2
+        scene.clock.forward(RETRY_SECONDS)
+        fake.add_fault("vault_status", status=503)
+        assert await scene.vault.get("refused", refused="new") == "new"  # the old one is all there is
+        assert scene.log.warnings
+
+    play(fake, work)
+
+
+def test_role_that_arrives_late(fake: FakeAzure) -> None:
+    fake.add_fault("vault_no_role")
+
+    async def work(scene: Scene) -> None:
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed, match="Key Vault Secrets User"):
+                await scene.vault.get("main-api-key")
+        fake.faults.clear()
+        scene.clock.forward(2)
+        assert await scene.vault.get("main-api-key") == fake.state.resources["main"].key
+
+    play(fake, work)
+
+
 def test_missing_secret_is_a_failure_until_it_is_there(fake: FakeAzure) -> None:
     async def work(scene: Scene) -> None:
         for _ in range(3):  # asked once: a secret that is missing is not asked for at each call

@@ -49,7 +49,7 @@ def test_on_a_new_account_every_job_of_every_timer_ends_well(fake: FakeAzure, tm
         OwnAzurite(tmp_path / "azurite") as azurite,
         Stack(
             tmp_path / "gateway", fake, azurite.connection_string, PRICES_URL=fake.state.prices_url,
-            MONITOR_URL=fake.state.management_url, EXPORT_CONTAINER="tollgate-export", EVENTS="queue:tollgate-events",
+            RESOURCE_MANAGER_URL=fake.state.management_url, EXPORT_CONTAINER="tollgate-export", EVENTS="queue:tollgate-events",
         ) as stack,
     ):  # fmt: skip
         for timer in TIMERS:

@@ -92,7 +92,7 @@ def config(fake: FakeAzure, host: str = HOST, account: str = "main") -> str:
 def play(azurite: Any, fake: FakeAzure, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def run(work: Callable[[Scene], Awaitable[None]], account: str = "main", **settings: str) -> None:
         async def whole() -> None:
-            given = {"MONITOR_URL": fake.state.management_url, "TRUSTED_HOSTS": "127.0.0.1", **settings}
+            given = {"RESOURCE_MANAGER_URL": fake.state.management_url, "TRUSTED_HOSTS": "127.0.0.1", **settings}
             async with outside(fake, monkeypatch) as (http, tokens):
                 text = config(fake, account=account)
                 async with event_desk(azurite.connection_string, own_month(), config=text, **given) as desk:
@@ -200,7 +200,7 @@ def test_nothing_is_asked_without_ids_or_when_it_is_off(play: Callable[..., None
             await reconcile_run(ReconcileAsked(), ADMIN, scene.desk)
         assert refused.value.code == "monitor_off"
 
-    play(off, MONITOR_URL="off")
+    play(off, RESOURCE_MANAGER_URL="off")
 
     async def none(scene: Scene) -> None:
         scene.desk.config = config(scene.fake).replace("azure_resource_id", "#")
@@ -250,7 +250,7 @@ def measuring(
     play: Callable[..., None], work: Callable[[Scene, AzureMonitor, str], Awaitable[None]], account: str
 ) -> None:
     async def with_monitor(scene: Scene) -> None:
-        monitor = AzureMonitor(scene.desk.http, scene.desk.settings.monitor_url, scene.desk.tokens)
+        monitor = AzureMonitor(scene.desk.http, scene.desk.settings.resource_manager_url, scene.desk.tokens)
         await work(scene, monitor, scene.fake.state.resource_ids[account])
 
     play(with_monitor, account=account)
@@ -338,7 +338,7 @@ def test_the_ledger_of_a_real_gateway_is_exactly_what_azure_has_counted(
     async def compare() -> dict[str, DriftRow]:
         tomorrow = datetime.now(UTC) + DAY
         async with outside(fake, monkeypatch) as (http, tokens):
-            settings = {"MONITOR_URL": fake.state.management_url, "TRUSTED_HOSTS": "127.0.0.1"}
+            settings = {"RESOURCE_MANAGER_URL": fake.state.management_url, "TRUSTED_HOSTS": "127.0.0.1"}
             async with event_desk(azurite.connection_string, tomorrow.timestamp(), config=text, **settings) as desk:
                 desk.http, desk.tokens = http, tokens
                 day = (tomorrow - DAY).date()

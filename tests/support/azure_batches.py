@@ -66,7 +66,7 @@ class KeptWork:
 
 
 class NoSecrets:
-    async def get(self, name: str) -> str:
+    async def get(self, name: str, refused: str = "") -> str:
         raise AssertionError(name)
 
 

@@ -69,9 +69,15 @@ class TestDesk:
     upstream: Any = None
     vault: Any = None
     config: str = NO_MODELS
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    parts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def part[T](self, name: str, make: Callable[[], T]) -> T:
+        return self.parts.setdefault(name, make())
 
     async def catalog(self) -> Catalog:
-        return given.catalog(self.config) if self.config != NO_MODELS else Catalog({})
+        trusted = self.settings.trusted_hosts
+        return given.catalog(self.config, trusted=trusted) if self.config != NO_MODELS else Catalog({})
 
 
 def settings_of(connection: str, **settings: str) -> Settings:

@@ -77,7 +77,7 @@ def app_settings(fake: FakeAzure, storage: str, config: Path | str) -> dict[str,
         "SSL_CERT_FILE": state.ca_file,
         "REQUESTS_CA_BUNDLE": state.ca_file,
         "PRICES_URL": state.prices_url,
-        "MONITOR_URL": state.management_url,
+        "RESOURCE_MANAGER_URL": state.management_url,
     }
 
 

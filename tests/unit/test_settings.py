@@ -44,7 +44,7 @@ def test_settings_have_defaults() -> None:
         retention_months=24,
         export_container="",
         prices_url="https://prices.azure.com/api/retail/prices",
-        monitor_url="https://management.azure.com",
+        resource_manager_url="https://management.azure.com",
         events="",
         events_key=Secret(""),
         on_disconnect="close",
@@ -90,7 +90,7 @@ class Value(NamedTuple):
         Value("EXPORT_CONTAINER", "usage-export", "export_container", "usage-export"),
         Value("PRICES_URL", "off", "prices_url", ""),
         Value("PRICES_URL", "http://127.0.0.1:1/prices/", "prices_url", "http://127.0.0.1:1/prices"),
-        Value("MONITOR_URL", "OFF", "monitor_url", ""),
+        Value("RESOURCE_MANAGER_URL", "OFF", "resource_manager_url", ""),
         Value("EVENTS", "queue:gateway-events", "events", "queue:gateway-events"),
         Value(
             "EVENTS",
@@ -114,6 +114,14 @@ def test_setting_is_read(case: Value) -> None:
 @pytest.mark.parametrize("name", ["AzureWebJobsStorage__accountName", "AzureWebJobsStorage__tableServiceUri"])
 def test_setting_of_an_identity_stands_for_the_connection_string(name: str) -> None:
     assert Settings.from_mapping({"KEY_PEPPER": "p", name: "x"}).storage_connection == Secret("")
+
+
+@pytest.mark.parametrize("name", ["KEY_PEPPER", "ADMIN_KEY", "ID_KEYS", "EVENTS_KEY"])
+def test_a_reference_that_the_platform_did_not_resolve_is_no_secret(name: str) -> None:
+    """Its text is known to whoever knows the vault's name: it must not open /manage, nor digest a key."""
+    (problem,) = refused({**LEAST, name: "@Microsoft.KeyVault(SecretUri=https://kv-abc.vault.azure.net/secrets/x)"})
+    assert problem.startswith(f"app setting {name}: the Key Vault reference was not resolved → ")
+    assert "kv-abc" not in problem
 
 
 class Wrong(NamedTuple):

@@ -1,6 +1,6 @@
-"""What a gateway uses of Azure besides models: metrics (Azure Monitor), list prices, an Event Grid topic.
+"""What a gateway uses of Azure besides models: Resource Manager, Azure Monitor, list prices, an Event Grid topic.
 
-Owns that the three share one listener, over plain HTTP on this machine; each has a module of its own.
+Owns that they share one listener, over plain HTTP on this machine; each has a module of its own.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,9 @@ from ..faults import FaultQueue
 from ..models import Resource
 from ..served import Served
 from ..tokens import TokenIssuer
+from .arranged import Arranged
 from .monitor import Monitor
+from .resource_manager import ResourceManager
 from .retail_prices import RetailPrices
 from .topic import Topic
 
@@ -20,14 +22,18 @@ class Management:
     def __init__(
         self,
         resources: Mapping[str, Resource],
+        urls: Mapping[str, str],
         served: Served,
         tokens: TokenIssuer,
         faults: FaultQueue,
         topic_key: str,
     ) -> None:
+        self.arm = Arranged(resources, urls)
+        self.resource_manager = ResourceManager(self.arm, tokens, faults)
         self.monitor = Monitor(resources, served, tokens, faults)
         self.prices = RetailPrices(faults)
         self.topic = Topic(topic_key, tokens, faults)
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self.monitor.routes(), *self.prices.routes(), *self.topic.routes()]
+        own = [*self.monitor.routes(), *self.prices.routes(), *self.topic.routes()]
+        return [*own, *self.resource_manager.routes()]

@@ -20,6 +20,7 @@ from ..served import Served, Tokens
 from ..tokens import TokenIssuer, TokenRefused
 
 SUBSCRIPTION = str(uuid.uuid5(uuid.NAMESPACE_DNS, "subscription.fake-azure.example"))
+GROUP = "fake-azure"
 AUDIENCE = "https://management.azure.com"
 _API_VERSION = "2023-10-01"
 _OPENAI = {"ProcessedPromptTokens": "input", "GeneratedTokens": "output", "AzureOpenAIRequests": "requests"}
@@ -28,8 +29,8 @@ _PATH = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsof
 _USUAL_TOP = 10
 
 
-def resource_id(name: str) -> str:
-    return _PATH.format(subscription=SUBSCRIPTION, group="fake-azure", account=name)
+def resource_id(name: str, group: str = GROUP) -> str:
+    return _PATH.format(subscription=SUBSCRIPTION, group=group, account=name)
 
 
 class Monitor:

@@ -45,7 +45,7 @@ class Storage:
 
     def __init__(self) -> None:
         self._clients: dict[tuple[str, str], Any] = {}
-        self._credential: Any = None
+        self._credentials: dict[tuple[str, str], Any] = {}
 
     def blobs(self, connection: str | None) -> Any:
         return self._client("blob", connection)
@@ -72,19 +72,27 @@ class Storage:
         )
 
     def _identity(self, name: str) -> Any:
-        if self._credential is None:
-            from azure.identity.aio import DefaultAzureCredential
-
-            client = os.environ.get(f"{name}__clientId")
-            self._credential = DefaultAzureCredential(**({"managed_identity_client_id": client} if client else {}))
-        return self._credential
+        client, kind = os.environ.get(f"{name}__clientId", ""), os.environ.get(f"{name}__credential", "")
+        if (client, kind) not in self._credentials:
+            self._credentials[client, kind] = _credential(client, kind)
+        return self._credentials[client, kind]
 
     async def close(self) -> None:
         for client in self._clients.values():
             await client.close()
-        if self._credential is not None:
-            await self._credential.close()
+        for credential in self._credentials.values():
+            await credential.close()
         self._clients.clear()
+        self._credentials.clear()
+
+
+def _credential(client: str, kind: str) -> Any:
+    """As the platform's host: by managed identity alone when the settings say so, else whatever signs in here."""
+    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+
+    if kind == "managedidentity":
+        return ManagedIdentityCredential(client_id=client or None)
+    return DefaultAzureCredential(**({"managed_identity_client_id": client} if client else {}))
 
 
 def _service(kind: str) -> Any:

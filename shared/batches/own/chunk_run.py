@@ -221,7 +221,7 @@ class ChunkRun:
         if isinstance(error, StoreUnavailable):
             return self._no_room(index, STORAGE_PAUSE, now)
         if error is not None:
-            self.log.warning("a line of a batch failed", batch=self.batch.id, error=repr(error))
+            self.log.warning("a line of a batch failed", batch=self.batch.id, error=f"{type(error).__name__}: {error}")
             self._fresh, self._moved = self._fresh + 1, now
             return [Result(index, 500, unanswered(custom_id, "internal_error", _INTERNAL), None).entry(now)]
         answer = task.result()

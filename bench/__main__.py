@@ -5,14 +5,14 @@ import shlex
 import sys
 from pathlib import Path
 
-from bench import batch_lines, batch_upload, hot, keys, measure, micro, proofs, report
+from bench import batch_lines, batch_upload, cold, hot, keys, measure, micro, proofs, report
 from bench.lab import Lab
 from bench.measure import Figures
 from bench.procs import LINUX, Children, alone
 from bench.targets import TARGETS, Target, start_upstream
 
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = {"keys": keys, "uploads": batch_upload, "lines": batch_lines}
+SECTIONS = {"cold": cold, "keys": keys, "uploads": batch_upload, "lines": batch_lines}
 """Each owns a section of the page."""
 
 

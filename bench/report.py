@@ -160,7 +160,7 @@ def page(
     paces: list[float],
     keys: str = "",
 ) -> str:
-    """keys: the sections that other commands have made (`bench keys`, `uploads`, `lines`)."""
+    """keys: the sections that other commands have made (`bench cold`, `keys`, `uploads`, `lines`)."""
     template = Template(Path(__file__).with_name("page.md").read_text())
     return template.substitute(
         date=time.strftime("%Y-%m-%d", time.gmtime()),

@@ -31,7 +31,7 @@ model_list:
 """
 
 
-def _azurite(lab: Lab) -> Path:
+def azurite(lab: Lab) -> Path:
     """Azurite's script: the one that the local stack has installed, or our own."""
     own = lab.work / "azurite"
     script = "node_modules/azurite/dist/src/azurite.js"
@@ -48,7 +48,7 @@ def _storage(lab: Lab, *, access_log: bool = False) -> str:
     quiet = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
     if not access_log:
         quiet.append("--silent")
-    lab.aside("azurite", [*peers.node(lab), str(_azurite(lab)), *options, *quiet], ports["table"])
+    lab.aside("azurite", [*peers.node(lab), str(azurite(lab)), *options, *quiet], ports["table"])
     ends = "".join(f"{name.title()}Endpoint=http://127.0.0.1:{port}/{ACCOUNT};" for name, port in ports.items())
     return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};{ends}"
 
@@ -79,8 +79,13 @@ def prepare(lab: Lab, *, access_log: bool = False) -> None:
 
 def make_key(lab: Lab, *options: str) -> dict[str, str]:
     """A new key, with limits or without: its `key` and its `id`."""
+    return made_key(lab, settings(lab), *options)
+
+
+def made_key(lab: Lab, given: dict[str, str], *options: str) -> dict[str, str]:
+    """given: the app settings of the gateway that it is for."""
     argv = [sys.executable, "-m", "shared.manage", "keys", "create", "--name", "bench", "--json", *options]
-    env = {**os.environ, **settings(lab)}
+    env = {**os.environ, **given}
     made = subprocess.run(argv, cwd=lab.root, env=env, capture_output=True, text=True, timeout=120)
     if made.returncode:
         raise SystemExit(f"bench: no key could be made:\n{(made.stdout + made.stderr)[-2000:]}")

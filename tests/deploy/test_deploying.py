@@ -114,7 +114,7 @@ def test_from_nothing_to_a_call(
     assert "answers a call with a fresh key" in said
     assert TOKEN not in said
     assert ADMIN not in said
-    keys = stack.http.get("/manage/keys", headers={"authorization": f"Bearer {ADMIN}"}).json()["rows"]
+    keys = stack.http.get("/manage/keys?limit=1000", headers={"authorization": f"Bearer {ADMIN}"}).json()["rows"]
     assert {key["state"] for key in keys if key["name"] == "deploy-smoke-test"} == {"revoked"}
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy import ROOT, DeployError
+from deploy import ROOT, DeployError, short
 
 ZIP = ROOT / "dist" / "app.zip"
 
@@ -22,9 +22,7 @@ def package(options: argparse.Namespace) -> int:
         return 0
     started = time.monotonic()
     made = build(options.out, options.config)
-    print(
-        f"{_shown(made.file)}  {_megabytes(made.size)} (the app itself {_megabytes(made.of_app)}), {made.files} files"
-    )
+    print(f"{short(made.file)}  {_megabytes(made.size)} (the app itself {_megabytes(made.of_app)}), {made.files} files")
     print(f"sha256 {made.digest}")
     tried = trial.try_package(made.file)
     if tried is None:
@@ -49,7 +47,7 @@ def _build(config: Path | None) -> Path:
     from deploy.package import build
 
     made = build(ZIP, config)
-    print(f"{_shown(made.file)}  {_megabytes(made.size)}, {made.files} files")
+    print(f"{short(made.file)}  {_megabytes(made.size)}, {made.files} files")
     trial.try_package(made.file)
     return made.file
 
@@ -80,10 +78,6 @@ def deploy(options: argparse.Namespace) -> int:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
-
-
-def _shown(file: Path) -> str:
-    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 def parser() -> argparse.ArgumentParser:

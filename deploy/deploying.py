@@ -6,7 +6,6 @@ is run (azure_cli.py), how a zip is made (package.py) or published (publishing.p
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy import ROOT, DeployError
+from deploy import ROOT, DeployError, short
 from deploy.azure_cli import Az, AzFailed
 from deploy.smoke import smoke
 
@@ -64,7 +63,7 @@ def deploy(wanted: Wanted, az: Az, build: Build, publish: Publish) -> None:
         _group(wanted, az, account)
         operator = _operator(wanted, az, account)
         given += operator
-        what = ["--resource-group", wanted.group, "--name", wanted.name, "--template-file", _shown(TEMPLATE), *given]
+        what = ["--resource-group", wanted.group, "--name", wanted.name, "--template-file", short(TEMPLATE), *given]
         _say("What would change")
         az.run("deployment", "group", "what-if", *what)
         if wanted.what_if:
@@ -80,10 +79,6 @@ def deploy(wanted: Wanted, az: Az, build: Build, publish: Publish) -> None:
 
 def _say(text: str) -> None:
     print(f"\n== {text}", flush=True)
-
-
-def _shown(file: Path) -> str:
-    return os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
 
 
 def _check_config(wanted: Wanted) -> None:
@@ -134,7 +129,7 @@ def _parameters(wanted: Wanted) -> list[str]:
                 "There are no parameters: copy infra/main.parameters.example.json to infra/main.parameters.json and "
                 "say there which models you want (infra/README.md), or name another file with --parameters"
             )
-        files = [_shown(PARAMETERS)]
+        files = [short(PARAMETERS)]
     in_package = ["configSource=config.yaml"] if wanted.config_in == "package" else []
     return ["--parameters", *files, *in_package]
 
@@ -217,7 +212,7 @@ def _publish(wanted: Wanted, az: Az, outputs: dict[str, str], zipped: Path, publ
     app = ("--resource-group", wanted.group, "--name", outputs["functionAppName"])
     host = az.text("resource", "show", *app, "--resource-type", "Microsoft.Web/sites", "--query", query, dry="SCM-HOST")
     token = az.text("account", "get-access-token", "--query", "accessToken", dry="TOKEN")
-    print(f"$ curl -H 'Authorization: Bearer …' --data-binary @{_shown(zipped)} https://{host}/api/publish", flush=True)
+    print(f"$ curl -H 'Authorization: Bearer …' --data-binary @{short(zipped)} https://{host}/api/publish", flush=True)
     if not az.dry:
         _as_soon_as_allowed(wanted, lambda: publish(zipped, host, token))
         print("✓ published")

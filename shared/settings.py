@@ -20,7 +20,7 @@ RETAIL_PRICES = "https://prices.azure.com/api/retail/prices"
 RESOURCE_MANAGER = "https://management.azure.com"
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
-_REFERENCE = "@Microsoft.KeyVault("
+REFERENCE = "@Microsoft.KeyVault("
 """How a setting begins that the platform has not replaced by the vault's secret: anybody could write that text."""
 
 
@@ -143,7 +143,7 @@ class _Reader:
 
     def secret(self, name: str) -> str:
         text = self._values.get(name, "")
-        if not text.startswith(_REFERENCE):
+        if not text.startswith(REFERENCE):
             return text
         self.complain(
             name, "the Key Vault reference was not resolved",

@@ -12,7 +12,7 @@ from typing import Any
 from shared.adapters.azure_errors import unavailable
 
 _VERSION = "2021-12-02"
-_SCOPE = "https://storage.azure.com/.default"
+STORAGE_SCOPE = "https://storage.azure.com/.default"
 _CONNECT, _READ = 5.0, 10.0
 _RETRIES: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.2}
 
@@ -45,7 +45,7 @@ class TokenBlobSource:
 
         from shared.adapters.sdk_transport import SdkTransport
 
-        signing_in = AsyncBearerTokenCredentialPolicy(self._credential(), _SCOPE)
+        signing_in = AsyncBearerTokenCredentialPolicy(self._credential(), STORAGE_SCOPE)
         policies = [AsyncRetryPolicy(**_RETRIES), signing_in]
         async with AsyncPipeline[Any, Any](SdkTransport(_CONNECT, _READ), policies) as pipeline:
             return (await pipeline.run(HttpRequest("GET", self._url, headers=headers))).http_response

@@ -17,11 +17,11 @@ from ..errors import ApiError
 from ..faults import FaultQueue
 from ..models import Resource
 from ..served import Served, Tokens
-from ..tokens import TokenIssuer, TokenRefused
+from ..tokens import TokenIssuer
+from .signing_in import authorise, error_body
 
 SUBSCRIPTION = str(uuid.uuid5(uuid.NAMESPACE_DNS, "subscription.fake-azure.example"))
 GROUP = "fake-azure"
-AUDIENCE = "https://management.azure.com"
 _API_VERSION = "2023-10-01"
 _OPENAI = {"ProcessedPromptTokens": "input", "GeneratedTokens": "output", "AzureOpenAIRequests": "requests"}
 _MODELS = {"InputTokens": "input", "OutputTokens": "output", "ModelRequests": "requests"}
@@ -46,8 +46,8 @@ class Monitor:
         fault = self._faults.take(frozenset({"status"}), "monitor")
         if fault is not None:
             headers = {**(fault.headers or {}), **dict(fault.retry_headers())}
-            raise ApiError(fault.status, _error("Throttled", "ordered by a fault"), headers)
-        self._authorise(request)
+            raise ApiError(fault.status, error_body("Throttled", "ordered by a fault"), headers)
+        authorise(request, self._tokens)
         resource, query = self._find(request), request.query
         if query.get("api-version") != _API_VERSION:
             raise _refused("NoRegisteredProviderFound", f"The api-version {query.get('api-version')!r} is not known.")
@@ -90,21 +90,10 @@ class Monitor:
         resource = self._resources.get(asked["account"])
         if resource is None or resource.kind == "plain" or asked["subscription"] != SUBSCRIPTION:
             text = f"The Resource 'Microsoft.CognitiveServices/accounts/{asked['account']}' was not found."
-            raise ApiError(404, _error("ResourceNotFound", text))
+            raise ApiError(404, error_body("ResourceNotFound", text))
         if asked["provider"].lower() != "microsoft.insights":
-            raise ApiError(404, _error("InvalidResourceType", "The resource type could not be found."))
+            raise ApiError(404, error_body("InvalidResourceType", "The resource type could not be found."))
         return resource
-
-    def _authorise(self, request: web.Request) -> None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        try:
-            if scheme.lower() != "bearer":
-                raise TokenRefused("missing")
-            self._tokens.verify(token, {AUDIENCE})
-        except TokenRefused as refused:
-            raise ApiError(
-                401, _error("InvalidAuthenticationToken", f"The access token is invalid: {refused}.")
-            ) from refused
 
 
 def as_dict(tokens: Tokens) -> dict[str, int]:
@@ -124,9 +113,5 @@ def _dimension(deployment: str) -> dict[str, Any]:
     return {"name": {"value": "modeldeploymentname", "localizedValue": "modeldeploymentname"}, "value": deployment}
 
 
-def _error(code: str, message: str) -> dict[str, Any]:
-    return {"error": {"code": code, "message": message}}
-
-
 def _refused(code: str, message: str) -> ApiError:
-    return ApiError(400, _error(code, message))
+    return ApiError(400, error_body(code, message))

@@ -7,16 +7,17 @@ has them. Names and forms: Microsoft.CognitiveServices 2025-12-01, Microsoft.Aut
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from ..errors import ApiError
 from ..faults import FaultQueue
-from ..tokens import TokenIssuer, TokenRefused
+from ..tokens import TokenIssuer
 from .arranged import Arranged, Deployment
-from .monitor import AUDIENCE, SUBSCRIPTION, resource_id
+from .monitor import SUBSCRIPTION, resource_id
+from .signing_in import authorise, error_body
 
 _VERSIONS = {
     "subscriptions": "2022-12-01",
@@ -65,29 +66,19 @@ class ResourceManager:
         fault = self._faults.take(frozenset({"status"}), "arm", request.match_info.get("account"))
         if fault is not None:
             headers = {**(fault.headers or {}), **dict(fault.retry_headers())}
-            raise ApiError(fault.status, fault.body or _error("OrderedByAFault", "ordered by a fault"), headers)
-        self._authorise(request)
+            raise ApiError(fault.status, fault.body or error_body("OrderedByAFault", "ordered by a fault"), headers)
+        authorise(request, self._tokens)
         version = request.query.get("api-version")
         if version is None:
             text = "The api-version query parameter (?api-version=) is required for all requests."
-            raise ApiError(400, _error("MissingApiVersionParameter", text))
+            raise ApiError(400, error_body("MissingApiVersionParameter", text))
         if version != _VERSIONS[provider]:
             text = f"The api-version '{version}' is invalid. The supported versions are '{_VERSIONS[provider]}'."
-            raise ApiError(400, _error("InvalidApiVersionParameter", text))
+            raise ApiError(400, error_body("InvalidApiVersionParameter", text))
         asked = request.match_info.get("subscription") or _subscription(request.match_info.get("scope", ""))
         if asked and asked.lower() != SUBSCRIPTION:
             text = f"The subscription '{asked}' could not be found."
-            raise ApiError(404, _error("SubscriptionNotFound", text))
-
-    def _authorise(self, request: web.Request) -> None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        try:
-            if scheme.lower() != "bearer":
-                raise TokenRefused("missing")
-            self._tokens.verify(token, {AUDIENCE})
-        except TokenRefused as refused:
-            text = f"The access token is invalid: {refused}."
-            raise ApiError(401, _error("InvalidAuthenticationToken", text)) from refused
+            raise ApiError(404, error_body("SubscriptionNotFound", text))
 
     def _subscriptions(self, _request: web.Request) -> list[Json]:
         root = {"id": f"/subscriptions/{SUBSCRIPTION}", "subscriptionId": SUBSCRIPTION, "state": "Enabled"}
@@ -118,7 +109,7 @@ class ResourceManager:
                 f"The Resource 'Microsoft.CognitiveServices/accounts/{name}' under resource group '{group}' was not "
                 "found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"
             )
-            raise ApiError(404, _error("ResourceNotFound", text))
+            raise ApiError(404, error_body("ResourceNotFound", text))
         return name
 
     def _account_row(self, name: str) -> Json:
@@ -183,7 +174,7 @@ class ResourceManager:
         asked = request.query.get("$filter", "")
         found = _FILTER.fullmatch(asked)
         if not found:
-            raise ApiError(400, _error("UnsupportedQuery", f"The filter '{asked}' is not supported."))
+            raise ApiError(400, error_body("UnsupportedQuery", f"The filter '{asked}' is not supported."))
         at_scope = found[1]
         principal = found[2] and found[2].replace("''", "'")
         scope = f"/{request.match_info['scope']}".lower()
@@ -285,7 +276,3 @@ def _page(request: web.Request, rows: list[Json]) -> Json:
 def _subscription(scope: str) -> str:
     found = re.match(r"subscriptions/([^/]+)", scope)
     return found[1] if found else ""
-
-
-def _error(code: str, message: str) -> Mapping[str, Any]:
-    return {"error": {"code": code, "message": message}}

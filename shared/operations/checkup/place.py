@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-REFERENCE = "@Microsoft.KeyVault("
-"""How the value of an app setting begins that the platform should have replaced by a secret."""
-
 
 @dataclass(frozen=True, slots=True)
 class Place:

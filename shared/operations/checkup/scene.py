@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from shared.adapters.config_blob import STORAGE_SCOPE
 from shared.adapters.resource_manager import ArmFailed, ResourceManager
 from shared.catalog import Catalog, Deployment
 from shared.errors import ConfigError, UpstreamFailed
@@ -22,7 +23,6 @@ from shared.operations.operation import Desk
 from shared.ports import StoreUnavailable
 from shared.types import Credential
 
-STORAGE_SCOPE = "https://storage.azure.com/.default"
 _MOST_SUBSCRIPTIONS = 10
 ARM_SECONDS = 6.0
 """So long Azure Resource Manager has for one question; what it says is worth having and nothing depends on it."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from shared.errors import ConfigError
 from shared.operations.checkup import commands
 from shared.operations.checkup.finding import Check, Finding, failed, ok, skipped, warning
-from shared.operations.checkup.place import REFERENCE, Place
+from shared.operations.checkup.place import Place
 from shared.operations.checkup.scene import Scene
+from shared.settings import REFERENCE
 
 PYTHON = (3, 13)
 FORBIDDEN = (

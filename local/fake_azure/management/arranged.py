@@ -109,12 +109,15 @@ class Arranged:
         return list(served.values())
 
     def quotas(self, location: str) -> dict[str, tuple[float, float]]:
-        """Taken and limit. Unless it was set: what the accounts' deployments take, of a thousand."""
-        found: dict[str, tuple[float, float]] = {}
+        """Taken and limit. Unless it was set, the limit is ten times what the accounts' deployments take: however many were
+        added, there is room for more.
+        """
+        taken: dict[str, float] = {}
         for name, account in self.accounts.items():
             if account.location == location:
                 for one in self.deployments(name):
-                    found[one.usage] = (found.get(one.usage, (0.0, 0.0))[0] + one.capacity, 10_000.0)
+                    taken[one.usage] = taken.get(one.usage, 0.0) + one.capacity
+        found = {name: (used, 10.0 * used) for name, used in taken.items()}
         return found | {name: figures for (of, name), figures in self._quotas.items() if of == location}
 
     # What is ordered.

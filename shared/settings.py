@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.addresses import is_safe_url
 from shared.errors import BadSetting, ConfigError, Problem
 from shared.ids import Keyring, derived_key, parse_keys
 from shared.types import Secret
@@ -226,7 +227,7 @@ class _Reader:
         text = (self._values.get(name) or default).rstrip("/")
         if text.lower() == "off":
             return ""
-        if not text.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        if not is_safe_url(text):
             self.complain(name, f"{text!r} is not an https address", f"write {default}, or off")
             return ""
         return text
@@ -235,7 +236,7 @@ class _Reader:
         text = self._values.get(name, "")
         if text.startswith("queue:") and _CONTAINER.fullmatch(text.removeprefix("queue:")):
             return text
-        if text and not text.startswith(("https://", "http://127.0.0.1")):
+        if text and not is_safe_url(text):
             self.complain(name, f"{text!r}", "write queue:NAME, or the https address of an Event Grid topic")
             return ""
         return text

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from shared.addresses import is_loopback
 from shared.errors import UpstreamFailed
 from shared.ports import Tokens
-from shared.transform.surfaces import is_loopback
 from shared.types import Credential
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.adapters.azure_errors import told
+from shared.addresses import is_loopback
 from shared.errors import UpstreamFailed
 from shared.ports import CallLog
-from shared.transform.surfaces import is_loopback
 
 REFRESH_SECONDS = 600.0
 RETRY_SECONDS = 30.0

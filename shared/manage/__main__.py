@@ -4,6 +4,9 @@ import contextlib
 import os
 import sys
 
+NOBODY_READS = 141
+"""As a shell has it for a program whose reader has gone: `… | head`."""
+
 
 def main():
     try:
@@ -25,7 +28,14 @@ def main():
 
     with contextlib.suppress(CommandError):  # which `run` meets again, and tells
         os.environ.update(with_local_settings(os.environ))  # Azure's SDKs read it there, as under the Functions host
-    return run(sys.argv[1:], os.environ)
+    try:
+        try:
+            return run(sys.argv[1:], os.environ)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere, in silence
+        return NOBODY_READS
 
 
 if __name__ == "__main__":

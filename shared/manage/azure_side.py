@@ -12,13 +12,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import SystemRandom
-from urllib.parse import urlsplit
 
 from shared.adapters.resource_manager import ArmFailed, ResourceManager
+from shared.addresses import is_safe_url
 from shared.inventory import Account, Deployed
 from shared.manage.context import CommandError
 from shared.settings import RESOURCE_MANAGER
-from shared.transform.surfaces import is_loopback
 from shared.types import UsageRecord
 
 KINDS = ("OpenAI", "AIServices", "ContentSafety")
@@ -97,8 +96,7 @@ async def resource_manager(environ: Mapping[str, str]) -> AsyncGenerator[Resourc
 
     quiet_libraries()
     url = (environ.get("RESOURCE_MANAGER_URL") or RESOURCE_MANAGER).rstrip("/")
-    split = urlsplit(url)
-    if not (split.scheme == "https" or (split.scheme == "http" and is_loopback(split.hostname or ""))):
+    if not is_safe_url(url):
         raise CommandError(f"RESOURCE_MANAGER_URL is {url!r}: remove the setting to ask Azure Resource Manager.")
     tokens = EntraTokens(environ, time.time, _Unlogged(), SystemRandom(), no_secret)
     async with httpx.AsyncClient(timeout=_SECONDS) as http:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from shared.addresses import is_safe_url
 from shared.manage.context import CommandError
 from shared.operations.asking import path_fields
 from shared.operations.operation import Asked, Operation
-from shared.transform.surfaces import is_loopback
 
 SECONDS = 60.0
 
@@ -19,8 +19,7 @@ async def perform(operation: Operation, asked: Asked, url: str, credential: str)
     """Raises CommandError with what the gateway said."""
     import httpx
 
-    split = urlsplit(url)
-    if split.scheme != "https" and not (split.scheme == "http" and is_loopback(split.hostname or "")):
+    if not is_safe_url(url):
         raise CommandError("--url: write https://HOST; the credential would be sent in the clear.")
     given: dict[str, Any] = asked.model_dump(mode="json", by_alias=True, exclude_unset=True)
     in_path = {name: given.pop(name) for name in path_fields(operation)}

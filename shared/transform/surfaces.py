@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
+from shared.addresses import is_loopback
 from shared.catalog import Deployment, Provider, Surface
 from shared.errors import BadSetting
 
@@ -224,10 +225,6 @@ def _version_query(surface: Surface, version: str, operation: str) -> str:
 
 
 _OWN_VERSION = {"foundry": FOUNDRY_VERSION, "content_safety": CONTENT_SAFETY_VERSION}
-
-
-def is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
 def is_azure_host(host: str) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -324,3 +325,18 @@ def test_every_list_is_shown(run: InProcess, row: Operation) -> None:
     command = tuple(filter(None, words(row)))
     assert run(*command).out
     assert isinstance(run.json(*command), list)
+
+
+def test_a_reader_that_goes_away_is_no_error(settings: dict[str, str]) -> None:
+    """As in `… | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "shared.manage", "config", "check", "--json"],
+            cwd=ROOT, env=clean_environment() | settings, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -149,6 +149,8 @@ NUMBER = "app setting {}: {!r} is not a number of seconds → write a number, fo
         Wrong("RETENTION_MONTHS", "-1", "app setting RETENTION_MONTHS: '-1' is not a number of months → write a number, for example 24; 0: keep all"),
         Wrong("EXPORT_CONTAINER", "Up", "app setting EXPORT_CONTAINER: 'Up' is not a name of a container → use 3 to 63 small letters, digits and hyphens"),
         Wrong("PRICES_URL", "http://prices.example", "app setting PRICES_URL: 'http://prices.example' is not an https address → write https://prices.azure.com/api/retail/prices, or off"),
+        Wrong("RESOURCE_MANAGER_URL", "http://127.0.0.1.evil.example", "app setting RESOURCE_MANAGER_URL: 'http://127.0.0.1.evil.example' is not an https address → write https://management.azure.com, or off"),
+        Wrong("EVENTS", "http://127.0.0.1@evil.example/q", "app setting EVENTS: 'http://127.0.0.1@evil.example/q' → write queue:NAME, or the https address of an Event Grid topic"),
         Wrong("EVENTS", "somewhere", "app setting EVENTS: 'somewhere' → write queue:NAME, or the https address of an Event Grid topic"),
         Wrong("ENTRA_TENANTS", "11111111-2222-3333-4444-555555555555", "app setting ENTRA_AUDIENCES: not set, although its counterpart is → set both to accept Entra callers, or neither (docs/keys.md)"),
         Wrong("ON_DISCONNECT", "wait", "app setting ON_DISCONNECT: 'wait' → write close or drain"),

@@ -109,9 +109,7 @@ class Arranged:
         return list(served.values())
 
     def quotas(self, location: str) -> dict[str, tuple[float, float]]:
-        """Taken and limit. Unless it was set, the limit is ten times what the accounts' deployments take: however many were
-        added, there is room for more.
-        """
+        """Taken and limit. Unless it was set, the limit is ten times what deployments take: there is room for more."""
         taken: dict[str, float] = {}
         for name, account in self.accounts.items():
             if account.location == location:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.catalog import Provider
 from shared.errors import BadSetting
-from shared.transform.surfaces import FOUNDRY_VERSION, SURFACES, Place, is_azure_host, is_loopback, locate, url_of
+from shared.transform.surfaces import FOUNDRY_VERSION, SURFACES, Place, is_azure_host, locate, url_of
 from tests.unit.given import deployment
 
 CHAT = "chat/completions"
@@ -281,7 +281,6 @@ def test_every_surface_is_pinned() -> None:
 class Host(NamedTuple):
     host: str
     azure: bool
-    loopback: bool = False
 
 
 @pytest.mark.parametrize(
@@ -304,16 +303,11 @@ class Host(NamedTuple):
         Host("res.openai.azure.org", False),
         Host("x.azurewebsites.net", False),
         Host("api.openai.com", False),
-        Host("localhost", False, loopback=True),
-        Host("127.0.0.1", False, loopback=True),
-        Host("127.1.2.3", False, loopback=True),
-        Host("::1", False, loopback=True),
-        Host("127.0.0.1.evil.example", False),
-        Host("10.0.0.1", False),
+        Host("localhost", False),
+        Host("127.0.0.1", False),
         Host("", False),
     ],
     ids=lambda case: case.host,
 )
 def test_host_is_known_by_its_whole_ending(case: Host) -> None:
     assert is_azure_host(case.host) is case.azure
-    assert is_loopback(case.host) is case.loopback

@@ -100,7 +100,3 @@ def ref_place(name: str) -> str:
 def key_of(text: str) -> str:
     """Keys of a table may not hold /, \\, # and ?."""
     return quote(text, safe="")
-
-
-def in_filter(text: str) -> str:
-    return text.replace("'", "''")

@@ -29,7 +29,6 @@ from shared.adapters.batch_entities import (
     batch_row,
     chunk_of,
     chunk_row,
-    in_filter,
     joined,
     key_of,
     open_row,
@@ -38,7 +37,7 @@ from shared.adapters.batch_entities import (
     ref_place,
     typed,
 )
-from shared.adapters.tables import MOST_PER_BATCH, Tables
+from shared.adapters.tables import MOST_PER_BATCH, Tables, in_filter
 from shared.batches.batch import Batch, Chunk, OpenBatch, new_batch_id, read_batch, row_key
 from shared.batches.kept import KeptFile, KeptUpload, kept_values, read_file, read_upload
 from shared.ports import StoreUnavailable

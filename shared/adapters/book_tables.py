@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import orjson
 
-from shared.adapters.tables import STATE_TABLE, Tables
+from shared.adapters.tables import STATE_TABLE, Tables, in_filter
 from shared.adapters.usage_log import usage_table
 from shared.books.days import day_name, months
 from shared.books.ptu import Payer
@@ -80,7 +80,7 @@ async def totals(tables: Tables, first: date, last: date, key: str = "") -> Asyn
     """key: an id, or its beginning. Raises StoreUnavailable."""
     wanted = f"day ge '{day_name(first)}' and day le '{day_name(last)}'"
     if key:
-        wanted = f"PartitionKey ge '{_quoted(key)}' and PartitionKey lt '{_quoted(key)}{_LAST}' and {wanted}"
+        wanted = f"PartitionKey ge '{in_filter(key)}' and PartitionKey lt '{in_filter(key)}{_LAST}' and {wanted}"
     for month in months(first, last):
         partition: list[Mapping[str, Any]] = []
         async for row in tables.query(usage_table(month), wanted):
@@ -132,7 +132,7 @@ async def detail(tables: Tables, days: Iterable[str], key: str = "") -> AsyncIte
         wanted_days = set(group)
         wanted = f"day ge '{min(wanted_days)}' and day le '{max(wanted_days)}'"
         if key:
-            wanted = f"PartitionKey ge '{_quoted(key)}' and PartitionKey lt '{_quoted(key)}{_LAST}' and {wanted}"
+            wanted = f"PartitionKey ge '{in_filter(key)}' and PartitionKey lt '{in_filter(key)}{_LAST}' and {wanted}"
         async for row in tables.query(detail_table(month), wanted):
             if row["day"] in wanted_days:
                 yield _detailed(row)
@@ -209,7 +209,7 @@ def share_of(row: Mapping[str, Any]) -> Share:
 
 async def marks(tables: Tables, job: str, first: str = "", last: str = _LAST) -> dict[str, dict[str, Any]]:
     """What a job has noted, by item. Raises StoreUnavailable."""
-    wanted = f"PartitionKey eq '{job}' and RowKey ge '{_quoted(first)}' and RowKey le '{_quoted(last)}'"
+    wanted = f"PartitionKey eq '{job}' and RowKey ge '{in_filter(first)}' and RowKey le '{in_filter(last)}'"
     return {row["RowKey"]: row async for row in tables.query(STATE_TABLE, wanted)}
 
 
@@ -239,7 +239,3 @@ async def remove(tables: Tables, table: str, partition: str, keys: Sequence[str]
 
 def _digest(named: Any) -> str:
     return hashlib.sha256(orjson.dumps(named)).hexdigest()[:24]
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")

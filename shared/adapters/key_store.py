@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from shared.adapters.key_rows import KeyRecord, KeySecret, TeamRecord, key_values, read_key, read_team, team_values
-from shared.adapters.tables import Tables
+from shared.adapters.tables import Tables, in_filter
 from shared.auth import entra_digest
 from shared.ports import CallLog, StoreUnavailable
 from shared.principals import Principal, Team
@@ -27,6 +27,8 @@ from shared.types import Row
 
 KEYS_TABLE = "tollgatekeys"
 TEAMS_TABLE = "tollgateteams"
+SHORTEST_ID = 6
+"""Letters of an id that name a key; less would be a guess."""
 _SECRET, _KEY, _ENTRA, _TEAM = "secret", "key", "entra", "team"
 _MOST_TRIES = 20
 
@@ -92,7 +94,27 @@ class TableKeys:
 
     async def records(self) -> list[KeyRecord]:
         """Every key, oldest first."""
-        found = [self._key(row) async for row in self._tables.query(KEYS_TABLE, f"RowKey eq '{_KEY}'")]
+        return await self._where(f"RowKey eq '{_KEY}'")
+
+    async def named(self, name: str) -> list[KeyRecord]:
+        """Those that can be used and have this name, oldest first."""
+        found = await self._where(f"RowKey eq '{_KEY}' and name eq '{in_filter(name)}'")
+        return [record for record in found if not record.principal.disabled]
+
+    async def beginning(self, key_id: str) -> list[KeyRecord]:
+        """Those whose ids begin so, oldest first; none for less than an id's first SHORTEST_ID letters."""
+        if len(key_id) < SHORTEST_ID:
+            return []
+        start = in_filter(key_id)
+        found = await self._where(f"PartitionKey ge '{start}' and PartitionKey lt '{start}~' and RowKey eq '{_KEY}'")
+        return [record for record in found if record.principal.key_id.startswith(key_id)]
+
+    async def of_team(self, team: str) -> list[KeyRecord]:
+        """Oldest first."""
+        return await self._where(f"RowKey eq '{_KEY}' and team eq '{in_filter(team)}'")
+
+    async def _where(self, wanted: str) -> list[KeyRecord]:
+        found = [self._key(row) async for row in self._tables.query(KEYS_TABLE, wanted)]
         return sorted(found, key=lambda r: (r.principal.created_at, r.principal.key_id))
 
     async def all(self) -> list[Principal]:

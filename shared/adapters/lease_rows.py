@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from shared.adapters.lease_store import LIMITS_TABLE, TableLeases
-from shared.adapters.tables import Tables
+from shared.adapters.tables import Tables, in_filter
 from shared.adapters.usage_log import usage_table
 from shared.limits.account import DEAD_SECONDS, BudgetRow, Entry, instance_of, spent_of_dead
 from shared.limits.lease import Place, Values
@@ -25,7 +25,7 @@ class LeaseRows:
 
     async def of(self, partition: str) -> dict[str, dict[str, Any]]:
         """The rows of one key or team, by their names."""
-        found = self._tables.query(LIMITS_TABLE, f"PartitionKey eq '{_quoted(partition)}'")
+        found = self._tables.query(LIMITS_TABLE, f"PartitionKey eq '{in_filter(partition)}'")
         return {str(row["RowKey"]): row async for row in found}
 
     async def forgotten(self, now: float) -> list[tuple[Place, BudgetRow]]:
@@ -52,11 +52,11 @@ class LeaseRows:
         """What a process has spent of a key or a team on one day, by its usage."""
         instance, day = instance_of(entry)
         kind, _, id = partition.partition("|")
-        wanted = f"instance eq '{_quoted(instance)}' and day eq '{day}'"
+        wanted = f"instance eq '{in_filter(instance)}' and day eq '{day}'"
         if kind == "key":
-            wanted = f"PartitionKey eq '{_quoted(id)}|{day}' and {wanted}"
+            wanted = f"PartitionKey eq '{in_filter(id)}|{day}' and {wanted}"
         else:
-            wanted += f" and team eq '{_quoted(unquote(id))}'"
+            wanted += f" and team eq '{in_filter(unquote(id))}'"
         found = self._tables.query(usage_table(day[:6]), wanted, select=["cost_nanos"])
         return sum([int(row.get("cost_nanos") or 0) async for row in found])
 
@@ -72,7 +72,3 @@ class LeaseRows:
 
 def _dead(entry: Entry, now: float) -> bool:
     return now - entry.seen > DEAD_SECONDS and entry.granted > entry.spent
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from shared.adapters.tables import Tables
+from shared.adapters.tables import Tables, in_filter
 from shared.adapters.usage_log import ledger_table
 from shared.books.days import day_name, months
 from shared.books.sums import UNFINISHED, time_of
@@ -42,7 +42,7 @@ async def key_ids(tables: Tables, table: str, prefix: str = "") -> AsyncIterator
     """The keys that have partitions `{key}|…` in a table. Raises StoreUnavailable."""
     after = prefix
     while True:
-        wanted = f"PartitionKey gt '{_quoted(after)}' and PartitionKey lt '{_quoted(prefix)}{_LAST}'"
+        wanted = f"PartitionKey gt '{in_filter(after)}' and PartitionKey lt '{in_filter(prefix)}{_LAST}'"
         rows, _ = await tables.page(table, wanted, 1, select=["PartitionKey"])
         if not rows:
             return
@@ -63,8 +63,8 @@ async def entries(
         table = ledger_table(month)
         async for key_id in key_ids(tables, table, key):
             wanted = (
-                f"PartitionKey ge '{_quoted(key_id)}|{day_name(first)}' and "
-                f"PartitionKey le '{_quoted(key_id)}|{day_name(last)}'"
+                f"PartitionKey ge '{in_filter(key_id)}|{day_name(first)}' and "
+                f"PartitionKey le '{in_filter(key_id)}|{day_name(last)}'"
             )
             if since is not None:
                 wanted += f" and Timestamp ge datetime'{since - _CLOCKS_DIFFER:%Y-%m-%dT%H:%M:%SZ}'"
@@ -117,7 +117,3 @@ def day_of(at: float) -> date:
 def _entry(partition: str, event: dict[str, Any]) -> Entry:
     key_id, _, day = partition.rpartition("|")
     return Entry(key_id, day, event)
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")

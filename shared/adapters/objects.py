@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.adapters.azure_errors import code_of, unavailable
-from shared.adapters.tables import Tables
+from shared.adapters.tables import Tables, in_filter
 from shared.ports import OwnedObject, UnknownCursor
 
 OBJECTS_TABLE = "tollgateobjects"
@@ -111,7 +111,7 @@ class TableObjects:
             above = newest if newest_first else oldest
         wanted = f"PartitionKey eq '{partition}' and RowKey gt '{above}' and RowKey lt '{order}.'"
         if note:
-            wanted += f" and note eq '{note.replace("'", "''")}'"
+            wanted += f" and note eq '{in_filter(note)}'"
         found = await self._read(wanted, limit + 1)
         return found[:limit], len(found) > limit
 

@@ -12,9 +12,6 @@ from shared.adapters.key_store import TableKeys
 from shared.batches.batch import Payer
 from shared.principals import Principal
 
-_SHORTEST_ID = 6
-"""Of a key's id so much is enough, as on the command line."""
-
 
 class TablePayers:
     def __init__(self, keys: TableKeys, clock: Callable[[], float]) -> None:
@@ -34,10 +31,8 @@ class TablePayers:
         """None as well when several have this name. Raises StoreUnavailable."""
         if not name:
             return None
-        known = await self._keys.records()
         # the name first: one may look like the beginning of somebody else's id
-        found = [r for r in known if r.principal.name == name and not r.principal.disabled]
-        found = found or [r for r in known if len(name) >= _SHORTEST_ID and r.principal.key_id.startswith(name)]
+        found = await self._keys.named(name) or await self._keys.beginning(name)
         return await self._of(found[0]) if len(found) == 1 else None
 
     async def _of(self, record: KeyRecord) -> Principal | None:

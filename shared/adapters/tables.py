@@ -30,6 +30,11 @@ MOST_AT_ONCE = 8
 _CODE = re.compile(r'"code":\s*"(\w+)"')
 
 
+def in_filter(text: str) -> str:
+    """A text as it stands between the quotation marks of an OData filter."""
+    return text.replace("'", "''")
+
+
 class Tables:
     """The table service of one storage account. `make` builds the SDK's client, inside the running loop."""
 

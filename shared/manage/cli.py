@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from shared.errors import ApiError, ConfigError
@@ -118,6 +118,7 @@ async def _perform(
     return await remote.perform(operation, asked, options.url, credential)
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog=PROGRAM,

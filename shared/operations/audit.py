@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from pydantic import Field
 
-from shared.adapters.tables import Tables
+from shared.adapters.tables import Tables, in_filter
 from shared.errors import ApiError, unavailable
 from shared.operations.asking import fields_of, path_fields
 from shared.operations.operation import Actor, Asked, Desk, Operation, Told
@@ -168,7 +168,7 @@ async def list_audit(asked: AuditAsked, _actor: Actor, desk: Desk) -> AuditTold:
     while last >= first and len(rows) <= asked.limit:
         name = f"{last:%Y%m%d}"
         if not day or name <= day:
-            where = [f"PartitionKey eq '{name}'", *([f"RowKey gt '{_quoted(after)}'"] if name == day else [])]
+            where = [f"PartitionKey eq '{name}'", *([f"RowKey gt '{in_filter(after)}'"] if name == day else [])]
             await _collect(desk.tables, f"{TABLE}{last:%Y%m}", " and ".join(where), asked, rows)
         last -= timedelta(days=1)
     more, rows = len(rows) > asked.limit, rows[: asked.limit]
@@ -182,10 +182,6 @@ async def _collect(tables: Tables, table: str, where: str, asked: AuditAsked, in
             into.append(row)
             if len(into) > asked.limit:
                 return
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
 
 
 def _told(row: Mapping[str, Any]) -> AuditRow:

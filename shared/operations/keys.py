@@ -50,8 +50,7 @@ async def create(asked: KeyCreate, _: Actor, desk: Desk) -> KeyMade:
     )
     await check_free(keys, asked.entra)
     warnings = await _doubts(asked, asked.team, keys, desk)
-    twins = [r for r in await keys.records() if r.principal.name == asked.name and not r.principal.disabled]
-    if twins:
+    if twins := await keys.named(asked.name):
         warnings.append(f"name: {len(twins)} other keys have this name too; name them by their ids.")
     if principal.expires_at is not None and principal.expires_at <= now:
         warnings.append("expires: that is over already, so that the key does not work.")
@@ -157,9 +156,7 @@ async def find(keys: TableKeys, given: str, desk: Desk) -> KeyRecord:
         owner = await keys.owner_of(key_digest(desk.settings.key_pepper.reveal().encode(), given))
         found = [record] if owner and (record := await keys.record(owner)) else []
     else:
-        known = await keys.records()
-        found = [r for r in known if len(given) >= 6 and r.principal.key_id.startswith(given)]
-        found = found or [r for r in known if r.principal.name == given and not r.principal.disabled]
+        found = await keys.beginning(given) or await keys.named(given)
     if not found:
         raise no_such_key()
     if len(found) > 1:

@@ -118,7 +118,7 @@ async def list_teams(asked: TeamsAsked, _: Actor, desk: Desk) -> TeamsTold:
 async def show(asked: TeamAsked, _: Actor, desk: Desk) -> TeamShown:
     keys, now = _store(desk), desk.clock()
     record = await keys.team_record(asked.name)
-    its = [r for r in await keys.records() if r.principal.team == asked.name]
+    its = await keys.of_team(asked.name)
     if record is None:
         raise _no_such_team(asked.name, len(its))
     disabled = {asked.name} if record.team.disabled else set[str]()
@@ -157,7 +157,7 @@ async def delete(asked: TeamAsked, _: Actor, desk: Desk) -> TeamDeleted:
     keys, now = _store(desk), desk.clock()
     if await keys.team_record(asked.name) is None:
         raise _no_such_team(asked.name, await _count(keys, asked.name, now))
-    active = [r.principal for r in await keys.records() if r.principal.team == asked.name and is_active(r, now)]
+    active = [r.principal for r in await keys.of_team(asked.name) if is_active(r, now)]
     if active:
         names = ", ".join(f"{key.name} ({key.key_id[:12]})" for key in active[:5]) + (", …" if len(active) > 5 else "")
         raise ApiError(
@@ -176,7 +176,7 @@ def _store(desk: Desk) -> TableKeys:
 
 
 async def _count(keys: TableKeys, name: str, now: float) -> int:
-    return sum(r.principal.team == name and is_active(r, now) for r in await keys.records())
+    return sum(is_active(r, now) for r in await keys.of_team(name))
 
 
 def _fields(record: TeamRecord, active: int, warnings: list[str] | None = None) -> dict[str, Any]:

@@ -54,6 +54,28 @@ def test_a_key_is_read_as_it_was_written(azurite: Any, digest: str) -> None:
     play(azurite.connection_string, work)
 
 
+def test_keys_are_found_by_name_team_and_the_beginning_of_an_id(azurite: Any, digest: str) -> None:
+    name, team = f"it's <{digest[:8]}> or name ne ''", f"Zoë's {digest[:8]}"
+    other = uuid.uuid4().hex * 2
+
+    async def work(tables: Tables) -> None:
+        keys = TableKeys(tables)
+        for key_id, disabled in ((digest, False), (other, True)):
+            await keys.put_key(Principal(key_id, name, team, disabled=disabled))
+
+        def ids(found: list[KeyRecord]) -> list[str]:
+            return [record.principal.key_id for record in found]
+
+        assert ids(await keys.named(name)) == [digest]
+        assert sorted(ids(await keys.of_team(team))) == sorted([digest, other])
+        assert ids(await keys.beginning(digest[:12])) == [digest]
+        assert ids(await keys.beginning(other)) == [other]
+        for beginning in (digest[:5], "' or ", digest + "0"):
+            assert await keys.beginning(beginning) == []
+
+    play(azurite.connection_string, work)
+
+
 def test_a_team_is_read_as_it_was_written(azurite: Any) -> None:
     name = f"a/b\\c#d?e%f'g {uuid.uuid4()}"
     full_team = Team(name, FULL, "#help", True, {"a": "b"}, 1.5)

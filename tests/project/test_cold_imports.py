@@ -21,8 +21,8 @@ from tests.support.stack import ROOT, app_settings, clean_environment, run_manag
 
 AT_IMPORT = {"anyio", "azurefunctions", "python_multipart", "starlette", "function_app", "shared"}
 OWN_AT_IMPORT = {
-    "shared", "shared.adapters", "shared.adapters.collector", "shared.adapters.web_extension", "shared.bootstrap",
-    "shared.errors", "shared.ids", "shared.settings", "shared.types",
+    "shared", "shared.adapters", "shared.adapters.collector", "shared.adapters.web_extension", "shared.addresses",
+    "shared.bootstrap", "shared.errors", "shared.ids", "shared.settings", "shared.types",
 }  # fmt: skip
 AT_A_CALL = {
     "aiohappyeyeballs", "azure.core", "azure.data", "httptools", "idna", "isodate", "multidict", "orjson", "propcache",

@@ -58,11 +58,13 @@ def test_silence_is_filled(new_stack: Any, hasty_app: Path, fake: FakeAzure, mod
     key = stack.key()
     fake.add_fault("pause", after=4, seconds=0.6)
     with RawClient(stack) as client:  # in the middle
+        began = time.monotonic()
         client.post(key, ask("count to 5", stream=True))
         client.read_until(b"[DONE]")
         middle = client.seen.partition(b'" 2"')[2].partition(b'" 3"')[0]
-        assert 2 <= middle.count(b": keep-alive\n\n") <= 4
-        assert client.seen.count(b": keep-alive\n\n") == middle.count(b": keep-alive\n\n")
+        assert middle.count(b": keep-alive\n\n") >= 2
+        # no more of them than there is time for: a busy machine makes silences of its own
+        assert client.seen.count(b": keep-alive\n\n") <= (time.monotonic() - began) / 0.15
     fake.add_fault("slow_headers_then_silence", seconds=0.6)
     with RawClient(stack) as client:  # before the first event: the status is 200 before anything is known
         client.post(key, ask("count to 5", stream=True))

@@ -204,7 +204,7 @@ class Stack:
             # the totals are a write of their own, which may come a moment later
             return len(found) >= calls and self.ledger.summed(key.id)["requests"] >= calls
 
-        until(there)
+        until(there, every=0.05)
         assert len(found) == calls
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from typing import Any
@@ -14,6 +15,11 @@ from tests.support.stack import Key, Stack
 
 __all__ = ("azurite",)
 MODES = ("asgi", "process")
+
+
+def pytest_collection_finish() -> None:
+    """Eleven thousand tests stay to the end: the collector need not look at them again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from local.fake_azure import FakeAzure
 from local.fake_azure.media.pictures import picture
 from tests.support.leaks import assert_nothing_leaks
 from tests.support.stack import Key, Stack, last_upstream, upstream_calls
+from tests.support.tls import NO_TLS
 
 NATIVE = ["claude", "claude-ai", "claude-named", "claude-entra"]
 TRANSLATED = ["gpt-4o", "gpt-5", "codex"]
@@ -32,8 +33,9 @@ CACHED = [{"type": "text", "text": "the same words again and again " * 300, "cac
 
 
 def anthropic_client(stack: Stack, key: Key, path: str = "", **options: Any) -> anthropic.Anthropic:
-    given: dict[str, Any] = {"max_retries": 0, "timeout": 30, "_strict_response_validation": True, **options}
-    return anthropic.Anthropic(api_key=key.text, base_url=stack.url + path, **given)
+    http = anthropic.DefaultHttpxClient(verify=NO_TLS)
+    usual: dict[str, Any] = {"max_retries": 0, "timeout": 30, "_strict_response_validation": True, "http_client": http}
+    return anthropic.Anthropic(api_key=key.text, base_url=stack.url + path, **(usual | options))
 
 
 def anthropic_version() -> str:

@@ -27,6 +27,7 @@ from tests.support.own_azurite import OwnAzurite
 from tests.support.polling import until
 from tests.support.raw import RawClient
 from tests.support.stack import Key, Stack, ask, run_manage, upstream_calls
+from tests.support.tls import NO_TLS
 
 TOLD = tuple(name for name in COUNTED if name not in ("cost_nanos", "unpriced", "spilled", "spill_nanos"))
 """What Azure says of a call; what it costs is for the gateway to know."""
@@ -198,7 +199,10 @@ def test_killed_under_load_every_call_that_was_served_is_in_the_ledger(
     answered: list[str] = []
 
     def caller(name: int) -> None:
-        with httpx.Client(base_url=stack.url, trust_env=False, timeout=10) as http, suppress(httpx.HTTPError):
+        with (
+            httpx.Client(base_url=stack.url, trust_env=False, timeout=10, verify=NO_TLS) as http,
+            suppress(httpx.HTTPError),
+        ):
             for number in range(1000):
                 user = f"caller-{name}-{number}"
                 body = ask("count to 3", user=user, stream=number % 2 == 1)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.host.host_process import HostProcess, until
+from tests.support.tls import NO_TLS
 
 
 def seen(host: HostProcess) -> dict[str, Any]:
@@ -203,7 +204,7 @@ def test_many_streams_at_once(host: HostProcess) -> None:
     done: list[int] = []
 
     def one() -> None:
-        reply = httpx.get(f"{host.url}/sse?n=10&pause=0.05", timeout=20, trust_env=False)
+        reply = httpx.get(f"{host.url}/sse?n=10&pause=0.05", timeout=20, trust_env=False, verify=NO_TLS)
         done.append(reply.text.count("data: {"))
 
     threads = [threading.Thread(target=one) for _ in range(20)]

@@ -16,6 +16,7 @@ from openapi_spec_validator import validate
 from local.fake_azure import FakeAzure
 from shared.operations.registry import operations
 from tests.support.stack import ADMIN, Stack, run_manage
+from tests.support.tls import NO_TLS
 
 AUDIENCE = "api://tollgate-tests"
 APP = "11111111-2222-3333-4444-555555555555"
@@ -43,7 +44,9 @@ def office(tmp_path_factory: pytest.TempPathFactory, fake_azure: FakeAzure, azur
 @pytest.fixture
 def admin(office: Stack) -> Generator[httpx.Client]:
     headers = {"authorization": f"Bearer {ADMIN}"}
-    with httpx.Client(base_url=office.url + "/manage", headers=headers, timeout=30, trust_env=False) as client:
+    with httpx.Client(
+        base_url=office.url + "/manage", headers=headers, timeout=30, trust_env=False, verify=NO_TLS
+    ) as client:
         yield client
 
 

@@ -4,7 +4,6 @@ real outbox."""
 from __future__ import annotations
 
 import itertools
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -19,9 +18,9 @@ from shared.adapters.identity import EntraTokens
 from shared.adapters.outbox import Outbox
 from tests.support.desk import TestDesk, desk_at
 from tests.support.doubles import Clock, Lines
+from tests.support.tls import NO_TLS
 
 _MONTHS = itertools.count(0, 3)
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 SOURCE = "/tollgate/test"
 
 
@@ -44,7 +43,7 @@ async def outside(fake: FakeAzure, patch: pytest.MonkeyPatch) -> AsyncGenerator[
         raise AssertionError(name)
 
     tokens = EntraTokens({}, Clock(datetime.now(UTC).timestamp()), Lines(), Random(1), no_secret)
-    async with httpx.AsyncClient(timeout=10, trust_env=False, verify=_NO_TLS) as http:
+    async with httpx.AsyncClient(timeout=10, trust_env=False, verify=NO_TLS) as http:
         try:
             yield http, tokens
         finally:

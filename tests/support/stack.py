@@ -11,7 +11,6 @@ import io
 import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -28,6 +27,7 @@ from shared.manage.cli import run as manage
 from tests.support.ledger import Ledger, Row
 from tests.support.models import aliases, config_text
 from tests.support.polling import until
+from tests.support.tls import NO_TLS
 
 ROOT = Path(__file__).resolve().parents[2]
 PEPPER = "a pepper for tests, which protects nothing at all"
@@ -138,7 +138,7 @@ class Stack:
             self._end(signal.SIGKILL)
             raise
         self.facts = json.loads(self._ready.read_text())
-        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False, verify=NO_TLS)
 
     def stop(self) -> None:
         """End it in good order."""
@@ -211,23 +211,22 @@ class Stack:
     # Clients.
 
     def openai(self, key: Key, path: str = "/v1", **options: Any) -> OpenAI:
-        http = DefaultHttpxClient(verify=_NO_TLS)
+        http = DefaultHttpxClient(verify=NO_TLS)
         return OpenAI(api_key=key.text, base_url=self.url + path, http_client=http, **(_PATIENT | options))
 
     def async_openai(self, key: Key, path: str = "/v1", **options: Any) -> AsyncOpenAI:
-        http = DefaultAsyncHttpxClient(verify=_NO_TLS)
+        http = DefaultAsyncHttpxClient(verify=NO_TLS)
         return AsyncOpenAI(api_key=key.text, base_url=self.url + path, http_client=http, **(_PATIENT | options))
 
     def azure_openai(self, key: Key, version: str = "2024-10-21", **options: Any) -> AzureOpenAI:
-        return AzureOpenAI(api_key=key.text, azure_endpoint=self.url, api_version=version, **(_PATIENT | options))
+        usual: dict[str, Any] = {**_PATIENT, "http_client": DefaultHttpxClient(verify=NO_TLS)}
+        return AzureOpenAI(api_key=key.text, azure_endpoint=self.url, api_version=version, **(usual | options))
 
     def post(self, key: Key | None, body: Any, path: str = "/v1/chat/completions", **options: Any) -> httpx.Response:
         headers = {**(key.bearer if key else {}), **options.pop("headers", {})}
         return self.http.post(path, json=body, headers=headers, **options)
 
 
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""One empty context for all clients: loading the machine's certificates for each would cost more than the call."""
 _PATIENT: dict[str, Any] = {"max_retries": 0, "timeout": 30}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import orjson
@@ -36,6 +37,7 @@ _ENTRIES = (("both", "east", "gpt-4o"), ("both", "west", "gpt-4o"), ("east-only"
             ("gpt-4o-v1", "east", "gpt-4o"), ("o3-pro", "east", "responses/o3-pro"), ("claude", "claudes", "claude-sonnet-4-5"))  # fmt: skip
 
 
+@cache
 def two_resources(settings: str = "") -> Catalog:
     """east and west, which keep objects, and one that has only Claude and keeps none. `settings`: lines of YAML."""
     rows = [

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from local.fake_azure import FakeAzure
+from tests.support.tls import NO_TLS
 
 PATH = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
 TEXT = "count to 9"
@@ -23,7 +24,7 @@ def _clean(azure: FakeAzure) -> None:
 @pytest.fixture
 def http(azure: FakeAzure) -> Iterator[httpx.Client]:
     row = azure.state.resources["main"]
-    with httpx.Client(base_url=row.url, headers={"api-key": row.key}, timeout=5) as client:
+    with httpx.Client(base_url=row.url, headers={"api-key": row.key}, timeout=5, verify=NO_TLS) as client:
         yield client
 
 

@@ -27,9 +27,12 @@ def clean_up(wanted: Wanted, az: Az) -> None:
         vaults = az.json("keyvault", "list", *in_group, "--query", named, dry=_one("VAULT"))
         elsewhere = _roles_elsewhere(wanted, az)
     else:
-        print(f"There is no group {wanted.group} any more: its deleted accounts are freed, if there are any.")
-        query = f"[?contains(id, '/resourceGroups/{wanted.group}/')].{{name:name, location:location}}"
+        print(f"There is no group {wanted.group} any more: the names of what was in it are freed, if Azure keeps any.")
+        here = f"'/resourceGroups/{wanted.group}/'"
+        query = f"[?contains(id, {here})].{{name:name, location:location}}"
         accounts = az.json("cognitiveservices", "account", "list-deleted", "--query", query, dry=[])
+        query = f"[?contains(properties.vaultId, {here})].{{name:name, location:properties.location}}"
+        vaults = az.json("keyvault", "list-deleted", "--resource-type", "vault", "--query", query, dry=[])
     _confirm(wanted, az, accounts, vaults, elsewhere)
     if elsewhere:
         az.run("role", "assignment", "delete", "--ids", *elsewhere)

@@ -6,6 +6,7 @@ is run (azure_cli.py), how a zip is made (package.py) or published (publishing.p
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -82,7 +83,7 @@ def _say(text: str) -> None:
 
 
 def _check_config(wanted: Wanted) -> None:
-    """The configuration as the app will read it. Values of app settings are not known here."""
+    """The configuration as the app will read it. App settings are what this shell says, else an address."""
     if wanted.config is None:
         return
     from shared.errors import ConfigError
@@ -90,10 +91,14 @@ def _check_config(wanted: Wanted) -> None:
 
     text = wanted.config.read_text("utf-8")
     names = sorted(set(re.findall(r"os\.environ/(\w+)", text)))
+    missing = [name for name in names if not os.environ.get(name)]
+    known = {name: os.environ[name] for name in names if name not in missing}
     try:
-        catalog = catalog_of(text, dict.fromkeys(names, "https://from-an-app-setting.openai.azure.com"))
+        catalog = catalog_of(text, known | dict.fromkeys(missing, "https://from-an-app-setting.openai.azure.com"))
     except ConfigError as error:
-        raise DeployError("\n".join([f"{wanted.config} would be refused:", *map(str, error.problems)])) from error
+        told = [f"{wanted.config} would be refused:", *map(str, error.problems)]
+        told += [f"{name} is unknown here, so it was taken for an address: set it in this shell" for name in missing]
+        raise DeployError("\n".join(told)) from error
     print(f"{wanted.config}: {len(catalog.aliases())} aliases")
     if names:
         print(f"  It reads these app settings: {', '.join(names)}. Give them with the parameter settings.")

@@ -37,7 +37,8 @@ def publish(file: Path, host: str, token: str, pause: float = SECONDS) -> None:
             answer = http.post(
                 "/api/publish",
                 params={"RemoteBuild": "false", "Deployer": "tollgate"},
-                headers={"content-type": "application/zip"},
+                # with its length, as az and curl send it: that the site takes chunks is written nowhere
+                headers={"content-type": "application/zip", "content-length": str(file.stat().st_size)},
                 content=_pieces(file),
             )
             if answer.status_code not in (200, 202):

@@ -199,6 +199,19 @@ def test_app_settings_that_the_configuration_reads_are_named(
     assert "reads these app settings: MODELS_KEY." in capsys.readouterr().out
 
 
+def test_an_app_setting_is_what_this_shell_says(
+    run: Run, az: FakeAz, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that it does not have is taken for an address, which not every one of them is."""
+    config.write_text(f"{CONFIG}      azure_resource_id: os.environ/MODELS_ID\n", "utf-8")
+    with pytest.raises(DeployError, match=r"azure_resource_id.*\n.*MODELS_ID.*set it in this shell"):
+        run(config=config)
+    monkeypatch.setenv(
+        "MODELS_ID", "/subscriptions/s/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts/a"
+    )
+    run(config=config)
+
+
 @pytest.mark.parametrize("sign", ["", "@"])
 def test_who_deploys_is_the_operator_unless_the_parameters_say_who(
     run: Run, az: FakeAz, tmp_path: Path, sign: str
@@ -494,6 +507,8 @@ def test_a_vault_with_purge_protection_goes_by_itself(az: FakeAz, capsys: pytest
 def test_clean_up_of_a_group_that_is_gone_frees_the_names(az: FakeAz) -> None:
     az.answers("group exists", "false")
     az.answers("cognitiveservices account list-deleted", [ACCOUNT])
+    az.answers("keyvault list-deleted", [VAULT])
     clean_up(Wanted("rg-gateway", yes=True), Az())
     assert az.called("group delete") == []
-    assert len(az.called("cognitiveservices account purge")) == 1
+    assert [call[-3] for call in az.called("cognitiveservices account purge")] == ["models-abc"]
+    assert [call[-3] for call in az.called("keyvault purge")] == ["kv-abc"]

@@ -53,12 +53,7 @@ def publishing_site(folder: Path) -> Generator[PublishingSite]:
 def _handler(site: PublishingSite) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            pieces = b""
-            while size := int(self.rfile.readline(), 16):
-                pieces += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            site.taken.append(pieces)
+            site.taken.append(self.rfile.read(int(self.headers["content-length"])))
             self._tell(site.accepts, "deployment-1")
 
         def do_GET(self) -> None:
